@@ -41,8 +41,8 @@ CONTENTS = {
         "its wheels contain libheif and libde265, as shared libraries, and no encoder",
         "LGPL-3.0-only",
     ),
-    "trackers": (
-        "it needs supervision, which needs av: FFmpeg with the encoders x264 and x265",
+    "supervision": (
+        "it needs av: FFmpeg with the encoders x264 and x265",
         "GPL-2.0-or-later",
     ),
     "onnxruntime-gpu": (

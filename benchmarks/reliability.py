@@ -213,6 +213,11 @@ ROWS = (
         "Every field of a manifest with each of 44 values and 15 texts",
         *suite("tests/bundle/test_damage.py"),
     ),
+    Row(
+        "evidence",
+        "Evidence with any value in a field, with mended digests, is refused or shown",
+        *fuzz("evidence"),
+    ),
     Row("archives", "A mutated or hostile zip or folder is refused", *fuzz("archives")),
     Row(
         "graphs", "A nonsense graph with mended digests never harms or misleads the host", *fuzz("structures")

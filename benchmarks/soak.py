@@ -2,9 +2,11 @@
 
     python benchmarks/soak.py
     python benchmarks/soak.py --answers 100000 --loads 1000 --calls 100000
+    python benchmarks/soak.py --minutes 60
 
 Each backend runs in a process of its own, on the tiny network of the tests. The exit code is 1 if an answer
-is crossed, or if anything grows beyond the limits.
+is crossed, or if anything grows beyond the limits. With ``--minutes``, streams run for so long instead, in
+this process and isolated; see `soak_stream`.
 """
 
 from __future__ import annotations
@@ -67,9 +69,23 @@ def _settled_threads() -> int:
 @click.option("--loads", default=100, show_default=True, help="Sessions opened, used and closed.")
 @click.option("--calls", default=10_000, show_default=True, help="Calls of one session.")
 @click.option("--backend", "backends", multiple=True, default=_BACKENDS, show_default=True)
+@click.option("--minutes", type=click.FloatRange(min=3), help="Streams for so long instead.")
+@click.option("--fps", default=30.0, show_default=True, help="Of each stream, with --minutes.")
 @click.option("--here", is_flag=True, hidden=True)
-def main(answers: int, loads: int, calls: int, backends: tuple[str, ...], here: bool) -> None:
-    """Print one line per backend."""
+def main(
+    answers: int,
+    loads: int,
+    calls: int,
+    backends: tuple[str, ...],
+    minutes: float | None,
+    fps: float,
+    here: bool,
+) -> None:
+    """Print one line per backend; with --minutes, one per minute and stream."""
+    if minutes is not None:
+        from soak_stream import soak_all
+
+        sys.exit(not soak_all(minutes, fps))
     if here:
         sys.exit(0 if _soak(backends[0], answers, loads, calls) else 1)
     codes = []

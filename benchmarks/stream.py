@@ -3,19 +3,22 @@
     python benchmarks/stream.py --frames 600 --rounds 5
 
 On the same file and model: frames per second of decoding alone, of inference alone, of the plain loop (read,
-then predict), and of a stream; with one, and with four of each at a time on one model. The bound of any
-implementation is the slower of decoding and inference. Then the age of results on a source at 30 frames
-per second, beside one frame period and one inference. All in turn; the medians are shown as ratios.
+then predict), of the same with supervision's frames, of MediaPipe's LIVE_STREAM, and of a stream; with one,
+and with four of each at a time. The bound of any implementation is the slower of decoding and inference.
+Then the age of results on a source at 30 frames per second, beside one frame period and one inference. All in
+turn; the medians are shown as ratios. supervision and MediaPipe (extra ``benchmarks``, in an environment of
+its own) are left out where they are not installed.
 """
 
 from __future__ import annotations
 
 import statistics
 import tempfile
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +68,70 @@ def streamed(model: Any, path: Path) -> None:
         result.value  # noqa: B018 - raises if a frame failed
 
 
-def at_once(work: Callable[[], None], count: int) -> None:
-    """Run `work` on several threads."""
-    threads = [threading.Thread(target=work) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def with_supervision(model: Any, path: Path) -> None:
+    """The plain loop over supervision's frames, which are BGR."""
+    import supervision
+
+    for frame in supervision.get_video_frames_generator(str(path)):
+        model(frame, color="bgr")
+
+
+class MediaPipe:
+    """An image classifier of MediaPipe in LIVE_STREAM, which drops frames while it is busy.
+
+    Args:
+        artifact: the model.
+
+    Attributes:
+        ages_ms: of each result, from before its frame was handed over.
+    """
+
+    def __init__(self, artifact: Path) -> None:
+        import mediapipe
+
+        self.ages_ms: list[float] = []
+        self._given: dict[int, float] = {}
+        self._mediapipe: Any = mediapipe
+        vision = self._mediapipe.tasks.vision
+        options = vision.ImageClassifierOptions(
+            base_options=self._mediapipe.tasks.BaseOptions(model_asset_path=str(artifact)),
+            running_mode=vision.RunningMode.LIVE_STREAM,
+            result_callback=self._take,
+            max_results=5,
+        )
+        self._classifier = vision.ImageClassifier.create_from_options(options)
+
+    def give(self, frame: NDArray[np.uint8]) -> None:
+        """Hand a BGR frame over; returns before it is answered, or dropped."""
+        now = time.monotonic()
+        rgb = np.ascontiguousarray(frame[..., ::-1])
+        image = self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=rgb)
+        at_ms = len(self._given) + 1
+        self._given[at_ms] = now
+        self._classifier.classify_async(image, at_ms)
+
+    def close(self) -> None:
+        """Wait for the last results."""
+        self._classifier.close()
+
+    def _take(self, result: Any, image: Any, at_ms: int) -> None:
+        self.ages_ms.append((time.monotonic() - self._given[at_ms]) * 1000)
+
+
+def with_mediapipe(artifact: Path, path: Path) -> int:
+    """Frames of a file as fast as they are read; the number that was answered."""
+    live = MediaPipe(artifact)
+    for frame in read(path):
+        live.give(frame)
+    live.close()
+    return len(live.ages_ms)
+
+
+def at_once(work: Callable[[], int | None], count: int, frames: int) -> int:
+    """Run `work` on several threads; the frames that were answered, `frames` each unless it says another."""
+    with ThreadPoolExecutor(count) as pool:
+        answered = [pool.submit(work) for _ in range(count)]
+    return sum(frames if one.result() is None else one.result() or 0 for one in answered)
 
 
 def camera(frames: list[NDArray[np.uint8]], seconds: float) -> Iterator[NDArray[np.uint8]]:
@@ -100,58 +160,71 @@ def main(
         write_video(path, frames, (width, height))
         settings = SessionSettings(threads=threads)
         with edgevision.load(SHARED / "models" / artifact, backend, settings=settings, tune=False) as model:
+            predict: Any = model
             kept = [frame for frame, _ in zip(read(path), range(60), strict=False)]
 
             def infer() -> None:
                 for index in range(frames):
-                    model(kept[index % len(kept)], color="bgr")
+                    predict(kept[index % len(kept)], color="bgr")
 
             def decode() -> None:
                 for _ in read(path):
                     pass
 
-            paths: dict[str, tuple[Callable[[], None], int]] = {
-                "decode alone": (decode, 1),
-                "inference alone": (infer, 1),
-                "plain loop": (lambda: plain_loop(model, path), 1),
-                "stream": (lambda: streamed(model, path), 1),
-                "four decoders": (lambda: at_once(decode, 4), 4),
-                "four inferences": (lambda: at_once(infer, 4), 4),
-                "four plain loops": (lambda: at_once(lambda: plain_loop(model, path), 4), 4),
-                "four streams": (lambda: at_once(lambda: streamed(model, path), 4), 4),
+            paths: dict[str, Callable[[], int | None]] = {
+                "decode": decode,
+                "inference": infer,
+                "plain loop": lambda: plain_loop(model, path),
+                "stream": lambda: streamed(model, path),
             }
-            fps = measure(paths, frames, rounds)
-            report(fps)
-            ages(model, kept, age_seconds, 1000 / fps["inference alone"])
+            if find_spec("supervision"):
+                paths["supervision"] = lambda: with_supervision(model, path)
+            if find_spec("mediapipe"):
+                paths["MediaPipe"] = lambda: with_mediapipe(SHARED / "models" / artifact, path)
+            one, four = measure(paths, frames, rounds, 1), measure(paths, frames, rounds, 4)
+            report("one", one)
+            report("four", four)
+            ages(model, kept, age_seconds, 1000 / one["inference"])
+            if find_spec("mediapipe"):
+                ages_of_mediapipe(SHARED / "models" / artifact, kept, age_seconds)
 
 
-def measure(paths: dict[str, tuple[Callable[[], None], int]], frames: int, rounds: int) -> dict[str, float]:
-    """Path -> frames per second, the median of the rounds."""
+def measure(
+    paths: dict[str, Callable[[], int | None]], frames: int, rounds: int, count: int
+) -> dict[str, float]:
+    """Path -> frames that were answered per second by `count` at a time, the median of the rounds."""
     found: dict[str, list[float]] = defaultdict(list)
-    for name, (run, _) in paths.items():
-        if "four" not in name:
-            run()  # warm
+    for run in paths.values():
+        run()  # warm
     for turn in range(rounds):
         names = list(paths)
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            run, streams = paths[name]
             began = time.perf_counter()
-            run()
-            found[name].append(frames * streams / (time.perf_counter() - began))
+            answered = at_once(paths[name], count, frames)
+            found[name].append(answered / (time.perf_counter() - began))
     return {name: statistics.median(values) for name, values in found.items()}
 
 
-def report(fps: dict[str, float]) -> None:
-    """Print frames per second and what they are of others."""
+def report(count: str, fps: dict[str, float]) -> None:
+    """Print frames per second, and what they are of the slower of decoding and inference."""
+    bound = min(fps["decode"], fps["inference"])
     for name, value in fps.items():
-        click.echo(f"{name:18} {value:8.1f} fps")
-    bound = min(fps["decode alone"], fps["inference alone"])
-    four = min(fps["four decoders"], fps["four inferences"])
-    click.echo(f"stream / the slower of decode and inference: {fps['stream'] / bound:.3f}")
-    click.echo(f"stream / plain loop:                         {fps['stream'] / fps['plain loop']:.3f}")
-    click.echo(f"four streams / the slower of four:           {fps['four streams'] / four:.3f}")
+        click.echo(
+            f"{count} x {name:12} {value:8.1f} fps, of the slower of decode and inference {value / bound:.3f}"
+        )
+
+
+def ages_of_mediapipe(artifact: Path, frames: list[NDArray[np.uint8]], seconds: float) -> None:
+    """Print the age of MediaPipe's results on the same source, as its callback gets them."""
+    live, given = MediaPipe(artifact), 0
+    for frame in camera(frames, seconds):
+        live.give(frame)
+        given += 1
+    live.close()
+    middle, high = np.percentile(live.ages_ms, (50, 99))
     click.echo(
-        f"four streams / four plain loops:             {fps['four streams'] / fps['four plain loops']:.3f}"
+        f"age at 30 fps, MediaPipe LIVE_STREAM: p50 {middle:6.1f} p99 {high:6.1f} ms; "
+        f"{len(live.ages_ms)} of {given} answered"
     )
 
 

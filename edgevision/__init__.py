@@ -154,6 +154,7 @@ if TYPE_CHECKING:
     from edgevision.metrics.reliability import Reliability as Reliability
     from edgevision.metrics.reliability import ReliabilityBin as ReliabilityBin
     from edgevision.observation import Observation as Observation
+    from edgevision.observation import StreamEvent as StreamEvent
     from edgevision.observing.metrics import Metrics as Metrics
     from edgevision.observing.observe import observe as observe
     from edgevision.reporting.report import write_report as write_report
@@ -163,7 +164,6 @@ if TYPE_CHECKING:
     from edgevision.streaming.records import RunFacts as RunFacts
     from edgevision.streaming.records import StageTimes as StageTimes
     from edgevision.streaming.records import StreamCounters as StreamCounters
-    from edgevision.streaming.records import StreamEvent as StreamEvent
     from edgevision.streaming.records import StreamFrame as StreamFrame
     from edgevision.streaming.records import StreamResult as StreamResult
     from edgevision.streaming.settings import StreamSettings as StreamSettings
@@ -193,7 +193,7 @@ if TYPE_CHECKING:
     from edgevision.tasks.generation_settings import ImageToImageSettings as ImageToImageSettings
     from edgevision.tasks.generation_settings import LatentSettings as LatentSettings
     from edgevision.tasks.generation_settings import NoiseSchedule as NoiseSchedule
-    from edgevision.tasks.kinds import Model as Model
+    from edgevision.tasks.model_types import Model as Model
     from edgevision.tasks.options import TaskOptions as TaskOptions
     from edgevision.tasks.prediction_sets import PredictionSets as PredictionSets
     from edgevision.tasks.score_calibration import OperatingPoint as OperatingPoint
@@ -285,7 +285,7 @@ _NAMES = {
     ),
     "metrics.intervals": ("Interval",),
     "metrics.measures": ("ClassMetricValues", "Measures", "MetricValue"),
-    "observation": ("Observation",),
+    "observation": ("Observation", "StreamEvent"),
     "observing.metrics": ("Metrics",),
     "observing.observe": ("observe",),
     "reporting.report": ("write_report",),
@@ -295,7 +295,6 @@ _NAMES = {
         "RunFacts",
         "StageTimes",
         "StreamCounters",
-        "StreamEvent",
         "StreamFrame",
         "StreamResult",
     ),
@@ -323,7 +322,7 @@ _NAMES = {
         "LatentSettings",
         "NoiseSchedule",
     ),
-    "tasks.kinds": ("Model",),
+    "tasks.model_types": ("Model",),
     "tasks.options": ("TaskOptions",),
     "tasks.prediction_sets": ("PredictionSets",),
     "tasks.score_calibration": ("OperatingPoint", "ScoreCalibration"),

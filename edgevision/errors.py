@@ -131,13 +131,19 @@ class MissingPluginError(PluginError):
 class MissingRuntimeError(PluginError):
     """A plugin is installed, but the runtime or library that it needs is not.
 
+    Args:
+        extra: as the attribute.
+        reason: what is missing, and for what.
+        then: a second command, for what no extra can install.
+
     Attributes:
         extra: the extra of the `edgevision` distribution that installs it.
     """
 
-    def __init__(self, extra: str, reason: str) -> None:
+    def __init__(self, extra: str, reason: str, then: str = "") -> None:
         self.extra = extra
-        super().__init__(f"{reason}; run: {install_command(extra)}")
+        commands = f"{install_command(extra)} && {then}" if then else install_command(extra)
+        super().__init__(f"{reason}; run: {commands}")
 
 
 class PluginFailedError(PluginError):

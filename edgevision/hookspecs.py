@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edgevision.export_format import ExportFormat
     from edgevision.frame_source import FrameSource
     from edgevision.health import Health
-    from edgevision.observation import Observation
+    from edgevision.observation import Observation, StreamEvent
     from edgevision.tracker import TrackerKind
 
 #: Version of the interface that plugins build on: the hooks, and the modules that `docs/plugins.md` lists.
@@ -52,6 +52,11 @@ def edgevision_converters() -> Iterable[Converter]:  # type: ignore[empty-body]
 @hookspec
 def edgevision_decoders() -> Iterable[Decoder]:  # type: ignore[empty-body]
     """Decoders from a detection network's outputs to boxes."""
+
+
+@hookspec
+def edgevision_tasks() -> Iterable[Any]:  # type: ignore[empty-body]
+    """Kinds of tasks, each an `edgevision.tasks.api.TaskKind`."""
 
 
 @hookspec
@@ -101,6 +106,14 @@ def edgevision_failed(observation: Observation) -> None:
 @hookspec
 def edgevision_dropped(observation: Observation) -> None:
     """Called where a stream dropped a frame without an answer."""
+
+
+@hookspec
+def edgevision_stream_event(model: Any, event: StreamEvent) -> None:
+    """Called where a stream's source was opened, lost, reconnected or broken, has ended, or hangs.
+
+    It is called by a thread of the stream, and with the model that answers about the source's frames.
+    """
 
 
 @hookspec

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from edgevision.errors import first_line
+from edgevision.system.clock import Instant
 from edgevision.system.log import warning
 
 #: The hooks of observers; see `edgevision.hookspecs`.
@@ -18,6 +19,7 @@ HOOKS = (
     "edgevision_inferred",
     "edgevision_failed",
     "edgevision_dropped",
+    "edgevision_stream_event",
     "edgevision_health_changed",
 )
 
@@ -45,6 +47,20 @@ class Observation:
     error: Exception | None = None
     times_ms: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class StreamEvent(NamedTuple):
+    """Something that happened to a stream as a whole, mostly to its source.
+
+    Attributes:
+        at: when.
+        kind: ``opened``, ``lost``, ``reconnected``, ``broken``, ``damaged``, ``ended`` or ``stuck``.
+        message: in one line.
+    """
+
+    at: Instant
+    kind: str
+    message: str
 
 
 class Listener(NamedTuple):

@@ -390,7 +390,7 @@ class _OneTracker:
 
 def tracked(model: ev.Detector, **arguments: Any) -> list[str]:
     plugin = _OneTracker()
-    registry().manager.register(plugin, "one")
+    registry().register(plugin, "one")
     try:
         stream = model.track(**arguments)
         return [str(result.value.tracker_id) for _, result in stream]
@@ -503,6 +503,7 @@ def test_a_row_for_a_sequence_of_images_takes_a_list_a_tuple_and_one_array() -> 
         for form in (list(batch), tuple(batch), batch):
             assert [result.to_dict() for result in model(form)] == expected
     for model in (classifier(), detector()):
+        assert curves(model, 2) == curves(model, 2, np.asfortranarray(PHOTO))
         assert mapped(model, budget=16) == mapped(model, budget=16, image=np.asfortranarray(PHOTO))
     for form in (list(batch), tuple(batch), batch):
         assert [result.to_dict() for result in classifier().classify_batch(form)] == [
@@ -516,9 +517,11 @@ def test_a_row_for_a_sequence_of_images_takes_a_list_a_tuple_and_one_array() -> 
 TAKES_PIXELS = {
     "Classifier.classify_batch(images)",
     "Classifier.explain(image)",
+    "Classifier.explanation_curves(image)",
     "Classifier.scores(images)",
     "Detector.detect_batch(images)",
     "Detector.explain(image)",
+    "Detector.explanation_curves(image)",
     "ImageSet.from_arrays(images)",
     "Journal.record(image)",
 }
@@ -555,6 +558,14 @@ def mapped(model: Any, target: Any = None, budget: Any = 16, image: Any = PHOTO)
     return found
 
 
+def curves(model: Any, steps: Any, image: Any = PHOTO) -> bytes:
+    """Insertion along an explanation."""
+    found: bytes = model.explanation_curves(
+        image, model.explain(PHOTO, budget=16), steps=steps
+    ).insertion.tobytes()
+    return found
+
+
 METHODS = [
     Row("Classification.top", "k", 2, lambda k: classification().top(k)),
     Row("Classification.above", "score_threshold", 0.5, lambda score: classification().above(score)),
@@ -579,6 +590,10 @@ METHODS = [
     ),
     *(
         Row(f"{name}.explain", "budget", 16, lambda budget, make=make: mapped(make(), budget=budget))
+        for name, make in (("Classifier", classifier), ("Detector", detector))
+    ),
+    *(
+        Row(f"{name}.explanation_curves", "steps", 2, lambda steps, make=make: curves(make(), steps))
         for name, make in (("Classifier", classifier), ("Detector", detector))
     ),
     Row("Classifier.explain", "target", 1, lambda target: mapped(classifier(), target)),

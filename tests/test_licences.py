@@ -62,7 +62,7 @@ def test_a_licence_is_what_the_metadata_states_and_of_its_kind(command: ModuleTy
 
 def test_copyleft_comes_with_the_extras_for_videos_and_tracking_alone(command: ModuleType) -> None:
     """LGPL stays in shared libraries of its own; GPL would reach what is built with it."""
-    assert {name for name, row in LISTED.items() if row[2] == "copyleft"} == {"av", "trackers"}
+    assert {name for name, row in LISTED.items() if row[2] == "copyleft"} == {"av", "supervision"}
     assert LISTED["av"][0] == "`video`"
     tests = set(command.FOR_TESTS)
     found = {

@@ -66,6 +66,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     # streams: PyAV reads addresses, and writes into a file that is open
     "plugins/edgevision_video/network_stream.py": {"open": "av.open of an address"},
     "edgevision/streaming/video_writer.py": {"open": "av.open of a file of system.files"},
+    "edgevision/streaming/sources/decoded_file.py": {"open": "av.open of a file of system.reading"},
     # temporary files for libraries that read or write paths alone
     "converters/edgevision_keras/reading/keras_files.py": {"symlink_to": "in a folder of its own"},
     "converters/edgevision_keras/quantization/onnx_float_model.py": {"write_bytes": "in a folder of its own"},

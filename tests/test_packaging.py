@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
+import re
 import subprocess
 import sys
+from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 
 import edgevision
@@ -58,3 +62,26 @@ def test_every_public_module_of_the_core_loads_no_runtime() -> None:
 def test_every_public_name_can_be_imported() -> None:
     assert all(hasattr(edgevision, name) for name in edgevision.__all__)
     assert set(dir(edgevision)) == set(edgevision.__all__)
+
+
+def test_no_extra_of_a_device_brings_another_build_of_opencv() -> None:
+    """Several distributions install the module cv2: the one that comes last overwrites the others' files."""
+    extras = _setup()["options.extras_require"]
+    apart = {"benchmarks"}  # an environment of its own
+    names = {
+        name for extra, text in extras.items() if extra not in apart for name in _names(text.split("\n"))
+    }
+    seen: set[str] = set()
+    while names - seen:
+        seen |= (new := names - seen)
+        for name in new:
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                names |= _names(metadata.requires(name) or [])
+    assert "supervision" in seen
+    assert {name for name in seen if name.startswith("opencv")} == set()  # the core has its own
+
+
+def _names(requirements: Iterable[str]) -> set[str]:
+    """Of the distributions that are required without an extra."""
+    plain = (line for line in requirements if line.strip() and "extra ==" not in line and "#" not in line)
+    return {re.split(r"[^A-Za-z0-9._-]", line.strip())[0].lower() for line in plain} - {"edgevision"}

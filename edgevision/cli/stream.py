@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
-import numpy as np
 
 from edgevision.cli.lines import echo_line
 from edgevision.cli.options.detect import THRESHOLD_OPTIONS, thresholds_of
@@ -35,11 +34,11 @@ from edgevision.cli.options.run import (
 )
 from edgevision.cli.options.track import TRACK_OPTIONS, tracking_of
 from edgevision.cli.options.verbosity import verbosity, verbosity_options
-from edgevision.cli.output.annotated import annotated
 from edgevision.cli.output.stream_line import StreamLine, stream_line
+from edgevision.cli.output.window import window
 from edgevision.errors import OptionError, OutputError
 from edgevision.health import Health
-from edgevision.imaging.pixels import Pixels, as_rgb
+from edgevision.imaging.pixels import Pixels
 from edgevision.imaging.view import viewable
 from edgevision.observing.observe import observe
 from edgevision.preview.address import DEFAULT_HOST, DEFAULT_PORT, Address, address_of
@@ -48,17 +47,13 @@ from edgevision.streaming.settings import StreamSettings
 from edgevision.streaming.stream import Stream
 from edgevision.streaming.video_writer import VideoWriter, check_video_path
 from edgevision.system.files import LineFile, OutputState, check_folder_of
-from edgevision.tasks.classify import Classification
-from edgevision.tasks.detect import Detector
-from edgevision.tasks.detections import Detections
-from edgevision.tasks.generation.images import GeneratedImages
 from edgevision.tasks.image_model import ImageModel
+from edgevision.tasks.kind import kind_of
 
 #: Receives each frame with its result.
 Sink = Callable[[StreamFrame, StreamResult[Any]], object]
 
 _STDOUT = Path("-")
-_WINDOW_NAME = "edgevision"
 #: Pixels of the longer side of a picture for a browser, at least: enlarged there, its text would be blurred.
 _LEAST_PREVIEW = 640
 
@@ -98,7 +93,8 @@ _LEAST_PREVIEW = 640
         metavar="S",
         type=click.FloatRange(min=0),
         default=30.0,
-        help="Seconds during which a lost live source is tried again. Default: 30.",
+        help="Seconds during which a source that is lost, or not there yet, is tried again; inf: without an "
+        "end. Default: 30.",
     ),
 )
 @under(
@@ -160,8 +156,9 @@ def command(model: Path, source: str, **arguments: Any) -> None:
         check_video_path(save, "--save")
     preview = None if arguments["preview"] is None else address_of(arguments["preview"] or str(DEFAULT_PORT))
     states = {path: _free(path, name, overwrite) for path, name in ((save, "--save"), (jsonl, "--jsonl"))}
+    reconnect_s = None if math.isinf(arguments["reconnect_s"]) else arguments["reconnect_s"]
     settings = StreamSettings(
-        stall_s=arguments["stall_s"], reconnect_s=arguments["reconnect_s"], call=thresholds_of(arguments)
+        stall_s=arguments["stall_s"], reconnect_s=reconnect_s, call=thresholds_of(arguments)
     )
     with ExitStack() as stack:
         journal = stack.enter_context(journal_of(arguments, wait=False))
@@ -170,9 +167,10 @@ def command(model: Path, source: str, **arguments: Any) -> None:
         network = stack.enter_context(load_from_arguments(model, arguments, session_settings_of(arguments)))
         if not isinstance(network, ImageModel):
             raise OptionError(f"{model}: this model generates images from a seed, and takes no frames")
-        if settings.call and not isinstance(network, Detector):
-            name = next(iter(settings.call)).replace("_", "-")
-            raise OptionError(f"--{name} is for detectors, and this model is none; remove it")
+        for name in settings.call:
+            if name not in network.call_arguments:
+                option_name = name.replace("_", "-")
+                raise OptionError(f"--{option_name} is for detectors, and this model is none; remove it")
         set_abstentions(network, arguments)
         sinks: list[Sink] = []
         if jsonl is not None:
@@ -203,7 +201,6 @@ def _free(path: Path | None, option_name: str, overwrite: bool) -> OutputState:
 
 
 def _consume(stream: Stream[Any], sinks: list[Sink], line: StreamLine) -> None:
-    told_ns = 0
     with _ended_by_signals(stream) as signals, stream:
         try:
             for frame, result in stream:
@@ -212,28 +209,12 @@ def _consume(stream: Stream[Any], sinks: list[Sink], line: StreamLine) -> None:
                 line.add(result)
                 if line.is_due():
                     line.show(stream.counters)
-                    told_ns = _tell(stream, told_ns)
         finally:
             line.end(stream.counters)
-            _tell(stream, told_ns)
     if signal.SIGTERM in signals:
         sys.exit(128 + signal.SIGTERM)
     if signals:
         raise click.Abort
-
-
-def _tell(stream: Stream[Any], since_ns: int) -> int:
-    """Print what happened to the source after `since_ns`, but for its plain beginning and end.
-
-    Returns:
-        The time up to which events were printed, on the monotonic clock.
-    """
-    for event in stream.events:
-        if event.at.monotonic_ns > since_ns:
-            since_ns = event.at.monotonic_ns
-            if event.kind not in ("opened", "ended") and verbosity() >= 0:
-                echo_line(f"{event.at.iso()}  {event.kind}: {event.message}", err=True)
-    return since_ns
 
 
 @contextmanager
@@ -274,7 +255,7 @@ def _pictures(
     """Draws each result, and writes and shows it."""
     top, started_ns = arguments["top"] or 1, None
     writer = None if save is None else stack.enter_context(VideoWriter(save, before or OutputState()))
-    window = stack.enter_context(_window()) if arguments["show"] else None
+    show = stack.enter_context(window()) if arguments["show"] else None
 
     def draw(frame: StreamFrame, result: StreamResult[Any]) -> None:
         nonlocal started_ns
@@ -286,8 +267,8 @@ def _pictures(
             shown_s = (frame.captured_at.monotonic_ns - started_ns) / 1e9
         if writer is not None:
             writer.write(picture, shown_s)
-        if window is not None:
-            window(picture)
+        if show is not None:
+            show(picture)
 
     return draw
 
@@ -316,43 +297,14 @@ def _drawn(
 ) -> Pixels:
     """A picture of a frame with its result, enlarged if its longer side has fewer pixels than `least`."""
     if result.state in (OK, STALE):
-        value = result.value
-        if isinstance(value, GeneratedImages):
-            picture = value.images[0]
-            return as_rgb(picture[..., 0], "gray") if picture.shape[2] == 1 else as_rgb(picture, "rgb")
-        if isinstance(value, (Classification, Detections)):
-            picture = _viewable(network, frame)
-            factor = max(1, round(least / max(picture.shape[:2])))
-            picture = picture.repeat(factor, axis=0).repeat(factor, axis=1)
-            if isinstance(value, Detections):
-                value = replace(value, boxes_xyxy=value.boxes_xyxy * np.float32(factor))
-            return annotated(picture, value, top)
+        picture = _viewable(network, frame)
+        factor = max(1, round(least / max(picture.shape[:2])))
+        picture = picture.repeat(factor, axis=0).repeat(factor, axis=1)
+        drawn: Pixels = kind_of(network.task).draw(picture, result.value, top, factor)
+        return drawn
     return _viewable(network, frame) // 3  # dark: not a frame in which nothing was found
 
 
 def _viewable(network: Any, frame: StreamFrame) -> Pixels:
     picture: Pixels = viewable(frame.image, network.preprocessing.mapping)
     return picture
-
-
-@contextmanager
-def _window() -> Iterator[Callable[[Pixels], None]]:
-    import cv2
-
-    try:
-        cv2.namedWindow(_WINDOW_NAME)
-    except cv2.error as error:
-        raise OptionError(
-            "--show: this OpenCV has no windows, or there is no display; run: pip uninstall "
-            "opencv-python-headless && pip install opencv-python, or write a video with --save FILE.mp4"
-        ) from error
-
-    def show(picture: Pixels) -> None:
-        cv2.imshow(_WINDOW_NAME, picture[..., ::-1])
-        if cv2.waitKey(1) == ord("q"):
-            signal.raise_signal(signal.SIGINT)
-
-    try:
-        yield show
-    finally:
-        cv2.destroyWindow(_WINDOW_NAME)

@@ -27,6 +27,7 @@ from edgevision.metrics.changes import (
     Confusion,
     Flip,
     PixelChange,
+    ResultChange,
 )
 from edgevision.metrics.comparison import (
     ClassifyDetails,
@@ -37,9 +38,11 @@ from edgevision.metrics.comparison import (
     GenerateDetails,
     LabelAgreement,
     Metric,
+    ResultDetails,
 )
 from edgevision.metrics.intervals import Interval
 from edgevision.metrics.reliability import Reliability, ReliabilityBin
+from edgevision.system.field_types import check_field_types
 from edgevision.system.private_paths import with_texts, without_folders
 from edgevision.system.schema_version import newer_schema
 from edgevision.system.strict_json import read_json
@@ -52,6 +55,7 @@ SCHEMA_VERSION = 2
 _LINE = 160
 #: Fields of `OperatingEvidence` with metrics at a threshold.
 _POINTS = ("point", "source_point", "empirical_point", "source_empirical_point")
+#: Of the details that do not name their task themselves.
 _TASKS: Mapping[type[Any], str] = {
     ClassifyDetails: "classify",
     DetectDetails: "detect",
@@ -85,7 +89,8 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
     for row, of_class in zip(document["by_class"], comparison.by_class, strict=True):
         row["metrics"] = [_metric_document(metric) for metric in of_class.metrics]
     if comparison.details is not None:
-        document["details"] = {"task": _TASKS[type(comparison.details)], **document["details"]}
+        task = _TASKS.get(type(comparison.details))
+        document["details"] = {**({} if task is None else {"task": task}), **document["details"]}
     return document
 
 
@@ -110,7 +115,10 @@ def _in_lines(value: Any, depth: int) -> str:
 
 
 def _metric_document(metric: Metric) -> dict[str, Any]:
-    return {**asdict(metric), "drop": metric.drop}
+    document = {**asdict(metric), "drop": metric.drop}
+    if not metric.lower_is_better:
+        del document["lower_is_better"]
+    return document
 
 
 def _operating_document(evidence: OperatingEvidence | None) -> dict[str, Any] | None:
@@ -140,7 +148,8 @@ def read_evidence(text: str, where: str) -> Evidence:
     """Read the text of an ``evidence.json``.
 
     Raises:
-        BundleError: it is not a valid ``evidence.json``, or its schema version is unknown.
+        BundleError: it is not a valid ``evidence.json``, a field holds something else than it should, or its
+            schema version is unknown.
     """
     try:
         document = read_json(text)
@@ -152,7 +161,7 @@ def read_evidence(text: str, where: str) -> Evidence:
         if version > SCHEMA_VERSION:
             raise BundleError(newer_schema(where, version, SCHEMA_VERSION, {"edgevision": writer}))
         calibration = document.pop("calibration")
-        return Evidence(
+        evidence = Evidence(
             evaluation=set_facts_from(document.pop("evaluation")),
             calibration=None if calibration is None else set_facts_from(calibration),
             results=tuple(_measured(row) for row in document.pop("results")),
@@ -169,11 +178,13 @@ def read_evidence(text: str, where: str) -> Evidence:
             provenance=provenance_from(document.pop("provenance", None)),
             **document,
         )
+        check_field_types(evidence)
     except BundleError:
         raise
     except Exception as error:  # one interface for whatever such a document leads to
         reason = f"field {error} is missing" if isinstance(error, KeyError) else error
         raise BundleError(f"{where}: not valid evidence for this release: {reason}") from error
+    return evidence
 
 
 def _training_input(row: dict[str, Any] | None) -> TrainingInputEvidence | None:
@@ -258,7 +269,9 @@ def _details(row: dict[str, Any] | None) -> Details | None:
     if task == "detect":
         changes = tuple(BoxChange(**_with_tuples(one)) for one in row["changes"])
         return DetectDetails(row["changed"], changes)
-    return GenerateDetails(row["changed"], tuple(PixelChange(**one) for one in row["changes"]))
+    if task == "generate":
+        return GenerateDetails(row["changed"], tuple(PixelChange(**one) for one in row["changes"]))
+    return ResultDetails(task, row["changed"], tuple(ResultChange(**one) for one in row["changes"]))
 
 
 def _classify_details(row: dict[str, Any]) -> ClassifyDetails:

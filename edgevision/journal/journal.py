@@ -34,9 +34,9 @@ from edgevision.tasks.base import TaskModel
 
 if TYPE_CHECKING:
     from edgevision.health import Health
-    from edgevision.observation import Observation
+    from edgevision.observation import Observation, StreamEvent
     from edgevision.system.numeric import RealNumber, WholeNumber
-    from edgevision.tasks.kinds import Model
+    from edgevision.tasks.base import TaskModel
 
 _MOST_QUEUED_ROWS = 100_000
 #: Facts of a run, which stand beside the answer in a row.
@@ -132,7 +132,7 @@ class Journal:
         image: ImageLike | None = None,
         color: str = "rgb",
         *,
-        model: Model | None = None,
+        model: TaskModel | None = None,
     ) -> bool:
         """Add one answer.
 
@@ -205,7 +205,7 @@ class Journal:
     @hookimpl
     def edgevision_model_loaded(self, model: Any, path: Path) -> None:
         """Record that a model was loaded."""
-        self._add("model", {**_run_of(model), "path": str(path)}, None)
+        self._add("model", json_values({**_run_of(model), "path": str(path)}, "model"), None)
 
     @hookimpl
     def edgevision_inferred(self, observation: Observation) -> None:
@@ -221,6 +221,12 @@ class Journal:
     def edgevision_dropped(self, observation: Observation) -> None:
         """Record that a frame was not answered."""
         self._observe("dropped", observation)
+
+    @hookimpl
+    def edgevision_stream_event(self, model: Any, event: StreamEvent) -> None:
+        """Record what happened to the source of a stream."""
+        told = {"status": f"stream {event.kind}", "message": event.message}
+        self._add("event", {**_run_of(model), **_answer_of(told)}, None)
 
     @hookimpl
     def edgevision_health_changed(self, health: Health, before: Health | None) -> None:

@@ -22,7 +22,8 @@ class JournalRow:
 
     Attributes:
         seq: its number, from 1.
-        kind: ``opened``, ``model``, ``answer``, ``dropped``, ``health``, ``skipped`` or ``closed``.
+        kind: ``opened``, ``model``, ``answer``, ``dropped``, ``event``, ``health``, ``skipped`` or
+            ``closed``.
         at: UTC, ISO 8601, as the wall clock said.
         document: all of its fields.
         digest: its hash, which covers all rows up to it; 64 hexadecimal digits.

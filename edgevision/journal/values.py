@@ -75,8 +75,5 @@ def _text(text: str, argument: str) -> str:
         raise OptionError(
             f"{argument}: expected a text of {_MOST_CHARACTERS:,} characters at most, without NUL"
         )
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise OptionError(f"{argument}: a text cannot be encoded: {shown(text)}") from error
-    return text
+    # The name of a file need not be text: such bytes are escaped, as `\\udcff`.
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

@@ -39,8 +39,7 @@ class Entry(NamedTuple):
     """One row on its way to the file.
 
     Attributes:
-        kind: of the row: ``opened``, ``model``, ``answer``, ``dropped``, ``health``, ``skipped`` or
-            ``closed``.
+        kind: of the row, as `JournalRow`.
         document: its fields, JSON values.
         frame: its frame, owned by the entry; `None` without one.
         keep: whether the frame itself is stored, and not its digest alone.
@@ -339,8 +338,12 @@ def _record(number: int, entry: Entry) -> tuple[str, bytes | None]:
         if entry.keep and entry.frame.window is not None:
             facts["not_kept"] = "its file's own window cannot be stored"
         elif entry.keep:
-            form, content = packed(entry.frame)
-            digest = hashlib.sha256(content).hexdigest()
-            facts["kept"] = {"form": form, "bytes": len(content), "sha256": digest}
+            try:
+                form, content = packed(entry.frame)
+            except Exception as error:  # such as of memory: the answer is recorded nevertheless
+                facts["not_kept"] = f"{type(error).__name__}: {first_line(error)}"
+            else:
+                digest = hashlib.sha256(content).hexdigest()
+                facts["kept"] = {"form": form, "bytes": len(content), "sha256": digest}
         document["frame"] = facts
     return canonical(document), content

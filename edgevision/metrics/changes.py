@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.errors import OptionError
 from edgevision.system.arguments import array, check_lengths, whole_number
+from edgevision.system.shown import shown
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,39 @@ class PixelChange:
 
 
 @dataclass(frozen=True)
+class ResultChange:
+    """An image with different results of two models of a plugin's task.
+
+    Attributes:
+        image: name in the set.
+        difference: how much they differ, 0…1.
+        text: the difference in words, such as ``Dice 0.93``.
+    """
+
+    image: str
+    difference: float
+    text: str
+
+
+@dataclass(frozen=True)
 class Confusion:
     """A confusion matrix, stored sparsely.
 
     Attributes:
         cells: (true class, predicted class, images), sorted; pairs that do not occur are left out.
+
+    Raises:
+        OptionError: a class is no whole number from 0 to 100,000, or a number of images is none.
     """
 
     cells: tuple[tuple[int, int, int], ...]
+
+    def __post_init__(self) -> None:
+        for cell in self.cells:
+            if len(cell) != 3:
+                raise OptionError(f"cells: expected two classes and a number of images, got {shown(cell)}")
+            for number, most in zip(cell, (_MOST_LABELS, _MOST_LABELS, _MOST_IMAGES), strict=True):
+                whole_number(number, "cells", 0, most)
 
     @classmethod
     def of(cls, truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> Confusion:
@@ -100,6 +127,7 @@ class Confusion:
         return matrix
 
 
+_MOST_LABELS, _MOST_IMAGES = 100_000, 1 << 53
 #: More have no meaning, and a matrix of them no memory.
 _MOST_CLASSES = 20_000
 

@@ -35,6 +35,7 @@ class Metrics:
 
     - ``edgevision_answers_total``, also by ``status``: ``ok``, ``stale``, ``abstained`` or ``failed``;
     - ``edgevision_dropped_frames_total``, also by ``cause``;
+    - ``edgevision_stream_events_total``, also by ``kind``, such as ``lost`` and ``reconnected``;
     - ``edgevision_models_loaded_total``;
     - ``edgevision_stage_seconds``, a histogram, also by ``stage``: ``call`` for the whole call of a model,
       or the stages of a stream;
@@ -74,6 +75,11 @@ class Metrics:
         """Count a frame that was dropped."""
         cause = observation.status.partition(":")[2].strip()
         self._count("edgevision_dropped_frames_total", (*_run_of(observation.model), ("cause", cause)))
+
+    @hookimpl
+    def edgevision_stream_event(self, model: Any, event: Any) -> None:
+        """Count what happened to a stream's source."""
+        self._count("edgevision_stream_events_total", (*_run_of(model), ("kind", event.kind)))
 
     def watch(self, model: Any) -> None:
         """Include the health of a model that was loaded before this object observed."""
@@ -183,6 +189,7 @@ _GAUGES: Mapping[str, str] = {
 _COUNTERS: Mapping[str, str] = {
     "edgevision_answers_total": "Answers about images, and failures to give one.",
     "edgevision_dropped_frames_total": "Frames of streams that were dropped without an answer.",
+    "edgevision_stream_events_total": "Sources of streams that were opened, lost and so on.",
     "edgevision_models_loaded_total": "Models that were loaded.",
 }
 

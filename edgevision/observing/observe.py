@@ -29,9 +29,10 @@ def observe(observer: ObserverT) -> Iterator[ObserverT]:
 
     Args:
         observer: an object with at least one of the methods ``edgevision_model_loaded``,
-            ``edgevision_inferred``, ``edgevision_failed``, ``edgevision_dropped`` and
-            ``edgevision_health_changed``, each marked with ``@edgevision.hookimpl`` and with the arguments
-            that `edgevision.hookspecs` gives them, or fewer; such as a `Journal` or `Metrics`.
+            ``edgevision_inferred``, ``edgevision_failed``, ``edgevision_dropped``,
+            ``edgevision_stream_event`` and ``edgevision_health_changed``, each marked with
+            ``@edgevision.hookimpl`` and with the arguments that `edgevision.hookspecs` gives them, or fewer;
+            such as a `Journal` or `Metrics`.
 
     Yields:
         The observer.

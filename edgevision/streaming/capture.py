@@ -26,6 +26,7 @@ from edgevision.streaming.records import StreamFrame
 from edgevision.streaming.settings import StreamSettings
 from edgevision.system.clock import Running
 from edgevision.system.credentials import without_credentials
+from edgevision.system.log import warning
 
 _NS_PER_S = 1e9
 _NS_PER_MS = 1e6
@@ -37,6 +38,8 @@ _MOST_HANGING = 3
 STALL_S = 2.0
 #: A library's own limit for opening comes first: its error says more.
 _OPEN_MARGIN_S = 1.0
+#: Frames of a source of which none could be used: it may have no end.
+_MOST_USELESS = 1000
 #: The longest wait between two looks at a reader.
 _LONGEST_LOOK_S = 60.0
 
@@ -66,6 +69,7 @@ class Capture:
         self._captured = 0
         self._damage = ""  # of the first damaged frame
         self._usable = False
+        self._opened = False  # ever
         self._live = False
         self._thread: Running | None = None
         self._hanging: list[Running] = []
@@ -94,6 +98,10 @@ class Capture:
             if not self._may_return(outcome, lost_s):
                 exchange.end(outcome)
                 return
+            if tries == 0:
+                limit_s = self._settings.reconnect_s
+                limit = "" if limit_s is None else f" for {float(limit_s):g} s"
+                warning("%s; it is tried again%s", outcome, limit)
             self._pause(min(_FIRST_PAUSE_S * 2**tries, _LONGEST_PAUSE_S))
             tries += 1
 
@@ -103,13 +111,17 @@ class Capture:
 
     def opened(self, reader: FrameReader) -> None:
         """Note what is known of the source once it is open."""
-        self._live = reader.live
+        self._opened, self._live = True, reader.live
         if self._captured == 0:
             self._exchange.policy = self._policy or (LATEST if reader.live else WAIT)
             self._exchange.tell("opened", f"{reader.name}: opened")
 
     def take_frame(self, attempt: _Attempt, captured: CapturedImage, started_ns: int) -> bool:
-        """Hand one frame over; False when no more are wanted."""
+        """Hand one frame over; False when no more are wanted.
+
+        Raises:
+            StreamBrokenError: none of many frames could be used.
+        """
         exchange, at = self._exchange, self._clock.now()
         with exchange.changed:
             if attempt.abandoned:
@@ -119,6 +131,7 @@ class Capture:
         if attempt.frames == 1 and index > 0:
             exchange.reconnects += 1
             exchange.tell("reconnected", f"{attempt.name}: delivers again")
+            warning("%s: delivers again", attempt.name)
         name, image, damage = captured.name or attempt.name, None, captured.damage
         if not damage:
             try:
@@ -126,10 +139,14 @@ class Capture:
             except InputError as error:
                 damage = str(error)
         if image is None:
-            self._damage = self._damage or damage
             message = f"{name}: frame {index}: {without_credentials(damage)}"
+            if not self._damage:
+                warning("%s; damaged frames are dropped and counted", message)
+            self._damage = self._damage or damage
             exchange.drop_damaged(index, name, at, message)
             exchange.tell_dropped()
+            if self._captured >= _MOST_USELESS and (useless := self._useless(attempt.name)) is not None:
+                raise useless
             return not exchange.closed
         capture_ms = (at.monotonic_ns - started_ns) / _NS_PER_MS
         self._usable = True
@@ -165,12 +182,17 @@ class Capture:
         return StreamLostError(f"{attempt.name}: stalled: no frame for {limit_s:g} s")
 
     def _may_return(self, outcome: EdgeVisionError, lost_s: float) -> bool:
-        """True if the source is tried again: a live one that had delivered, for as long as was asked."""
+        """True if the source is tried again, for as long as was asked.
+
+        That is one that is not there yet, such as a camera that starts after this machine, and a live one
+        that was lost; if it had delivered, also one whose data is damaged.
+        """
         self._hanging = [thread for thread in self._hanging if not thread.join(0.0)]
+        can_come = (self._live or not self._opened) and isinstance(outcome, StreamLostError)
         was_there = self._live and self._captured > 0 and isinstance(outcome, StreamError)
         limit_s = self._settings.reconnect_s
         in_time = limit_s is None or lost_s < float(limit_s)
-        return was_there and in_time and len(self._hanging) < _MOST_HANGING
+        return (can_come or was_there) and in_time and len(self._hanging) < _MOST_HANGING
 
     def _pause(self, seconds: float) -> None:
         until_ns = self._clock.monotonic_ns() + seconds * _NS_PER_S

@@ -12,15 +12,16 @@ from typing import Any, Generic, TypeVar
 
 from edgevision.errors import EdgeVisionError, first_line
 from edgevision.imaging.frame import Frame
+from edgevision.observation import StreamEvent
 from edgevision.streaming.policy import WAIT, Policy
 from edgevision.streaming.records import (
     ABSTAINED,
+    DAMAGED_EVENT,
     FAILED,
     OK,
     STALE,
     DropCause,
     StreamCounters,
-    StreamEvent,
     StreamFrame,
     StreamResult,
 )
@@ -121,7 +122,7 @@ class Exchange(Generic[ResultT]):
                 facts = {**facts_of(index, source, captured_at), "damage": message}
                 self._untold.append((DropCause.DAMAGED, facts, None))
             self._wake()
-        self.tell("damaged", message)
+        self.tell(DAMAGED_EVENT, message)
 
     def end(self, error: Exception | None = None) -> None:
         """No more frames come: the source ended, or `error` is raised after the results that are due."""
@@ -131,8 +132,11 @@ class Exchange(Generic[ResultT]):
             self._wake()
 
     def tell(self, kind: str, message: str) -> None:
-        """Record an event."""
-        self.events.append(StreamEvent(self.clock.now(), kind, message))
+        """Record an event, and tell the observers: by a thread that does not hold the condition."""
+        event = StreamEvent(self.clock.now(), kind, message)
+        self.events.append(event)
+        if kind != DAMAGED_EVENT:  # which they get with its frame
+            self._teller.happened(event)
 
     # The workers' side
 

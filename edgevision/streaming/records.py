@@ -19,6 +19,8 @@ ResultT = TypeVar("ResultT")
 _NS_PER_MS = 1e6
 
 OK, STALE, ABSTAINED, FAILED = "ok", "stale", "abstained", "failed"
+#: Kind of the event that there is for each damaged frame.
+DAMAGED_EVENT = "damaged"
 
 
 class DropCause:
@@ -192,20 +194,6 @@ class StreamCounters:
     failed: int
     reconnects: int
     in_progress: int
-
-
-class StreamEvent(NamedTuple):
-    """Something that happened to a stream as a whole.
-
-    Attributes:
-        at: when.
-        kind: ``opened``, ``lost``, ``reconnected``, ``broken``, ``damaged``, ``ended`` or ``stuck``.
-        message: in one line.
-    """
-
-    at: Instant
-    kind: str
-    message: str
 
 
 def record_of(frame: StreamFrame, result: StreamResult[Any]) -> dict[str, Any]:

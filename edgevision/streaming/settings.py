@@ -24,9 +24,9 @@ class StreamSettings:
         stall_s: seconds without a frame after which a live source counts as lost. For recordings and the
             caller's own iterators only if it is set: they may wait for something.
         open_timeout_s: seconds for opening the source.
-        reconnect_s: seconds during which a lost live source is tried again, with growing pauses of 0.5 to 8
-            seconds; `None` for as long as the stream is open, 0 for not at all. One that cannot be opened in
-            the first place is not tried again.
+        reconnect_s: seconds during which a source is tried again, with growing pauses of 0.5 to 8 seconds:
+            one that is not there yet, such as a camera that starts later than this machine, or a live one
+            that was lost. `None` for as long as the stream is open, 0 for not at all.
         color: channel order of the arrays of an iterator: ``rgb`` or ``bgr``; or a YUV format.
         workers: frames that are worked on at once; `None` for as many as the session's threads leave room
             for, and one more where every frame is answered.

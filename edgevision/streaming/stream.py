@@ -10,12 +10,13 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from edgevision.errors import ForkedSessionError, OptionError, StreamError
 from edgevision.frame_source import FrameReader
+from edgevision.observation import StreamEvent
 from edgevision.session import CheckedSession
 from edgevision.streaming.call_arguments import CallArguments
 from edgevision.streaming.capture import Capture
 from edgevision.streaming.exchange import Answered, Exchange
 from edgevision.streaming.policy import Policy
-from edgevision.streaming.records import StreamCounters, StreamEvent, run_facts
+from edgevision.streaming.records import StreamCounters, run_facts
 from edgevision.streaming.settings import StreamSettings
 from edgevision.streaming.telling import Teller
 from edgevision.streaming.turns import places_of, turns_of

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from edgevision.imaging.frame import Frame
-from edgevision.observation import Observation, observers
+from edgevision.observation import Observation, StreamEvent, observers
 from edgevision.streaming.records import StreamFrame, StreamResult
 from edgevision.system.clock import Instant
 
 
 class Teller:
-    """Tells of the frames of one stream; where nobody observes, it costs one look.
+    """Tells of one stream; where nobody observes, it costs one look.
 
     Args:
         model: of the stream, as its owner knows it.
@@ -39,6 +39,11 @@ class Teller:
             observers.tell(
                 Observation(self._model, result.status, frame.image, value, result.error, times_ms, facts)
             )
+
+    def happened(self, event: StreamEvent) -> None:
+        """Tell of what happened to the source."""
+        if observers.listening:
+            observers.call("edgevision_stream_event", model=self._model, event=event)
 
     def dropped(self, cause: str, facts: dict[str, Any], image: Frame | None) -> None:
         """Tell of a frame whose result nobody is given."""

@@ -10,9 +10,17 @@ _USER = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/?#]*@")
 _QUERY = re.compile(r"(?P<address>\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s?#'\"]*)[?#][^\s'\"]*")
 
 
+#: Settings such as those of a GStreamer element: ``rtspsrc user-id=robot user-pw=…``.
+_SETTING = re.compile(
+    r"(?P<name>\b(?:[\w-]*passw(?:or)?d|[\w-]*passphrase|user-(?:id|pw)|proxy-(?:id|pw)|[\w-]*token|[\w-]*secret)"
+    r"\s*=\s*)(?:\"[^\"]*\"|'[^']*'|[^\s!,;&]+)",
+    re.IGNORECASE,
+)
+
+
 def without_credentials(text: str) -> str:
-    """A text, such as an address or the message of a library, without credentials in its addresses."""
-    return _QUERY.sub(r"\g<address>?…", _USER.sub(r"\g<scheme>", text))
+    """A text, such as an address or a library's message, without credentials in addresses or settings."""
+    return _SETTING.sub(r"\g<name>…", _QUERY.sub(r"\g<address>?…", _USER.sub(r"\g<scheme>", text)))
 
 
 def is_address(text: str) -> bool:

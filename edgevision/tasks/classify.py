@@ -20,7 +20,7 @@ from edgevision.system.numeric import is_share, is_whole
 from edgevision.system.shown import shown
 from edgevision.tasks.base import image_input
 from edgevision.tasks.batches import is_batch, parts
-from edgevision.tasks.image_model import ImageModel
+from edgevision.tasks.explainable_model import ExplainableModel
 from edgevision.tasks.labels import as_labels, check_label_count
 from edgevision.tasks.score_calibration import SCORE_KINDS, OperatingPoint, ScoreCalibration
 from edgevision.tasks.score_checks import score_check
@@ -29,6 +29,7 @@ from edgevision.tensors import Array, TensorSpec, all_finite, check_outputs, deq
 if TYPE_CHECKING:
     from edgevision.imaging.frame import Frame
     from edgevision.system.numeric import RealNumber, WholeNumber
+    from edgevision.tasks.description import ClassifyTask
     from edgevision.tasks.explained import Aim
     from edgevision.tasks.prediction_sets import PredictionSets
 
@@ -185,7 +186,7 @@ class Classification:
         return iter(self.top(len(self.labels)))
 
 
-class Classifier(ImageModel[Classification]):
+class Classifier(ExplainableModel[Classification]):
     """An image classifier. Safe to share between threads.
 
     Args:
@@ -211,7 +212,7 @@ class Classifier(ImageModel[Classification]):
     """
 
     abstain_below_operating_point: bool = False
-    answering_methods = (*ImageModel.answering_methods, "classify_batch", "scores")
+    answering_methods = (*ExplainableModel.answering_methods, "classify_batch", "scores")
 
     def __init__(
         self,
@@ -262,6 +263,18 @@ class Classifier(ImageModel[Classification]):
     def output(self) -> str:
         """The name of the output with the scores."""
         return self._output.name
+
+    @property
+    def task(self) -> ClassifyTask:
+        """The task, as a manifest has it."""
+        from edgevision.tasks.description import ClassifyTask
+
+        return ClassifyTask(self._output.name, self.score_kind)
+
+    @property
+    def fitted_scores(self) -> ScoreCalibration | None:
+        """As `TaskModel.fitted_scores`."""
+        return self.score_calibration.or_none()
 
     @overload
     def __call__(self, images: ImageLike, color: str = "rgb") -> Classification: ...

@@ -19,13 +19,13 @@ from edgevision.observation import observers
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import instance, sequence, whole_numbers
 from edgevision.system.shown import shown
-from edgevision.tasks.base import image_input
+from edgevision.tasks.base import image_input, image_outputs
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.box_checks import BoxCheck
 from edgevision.tasks.box_overlap import iou
 from edgevision.tasks.description import DetectTask
 from edgevision.tasks.detections import Detection, Detections
-from edgevision.tasks.image_model import ImageModel
+from edgevision.tasks.explainable_model import ExplainableModel
 from edgevision.tasks.labels import as_labels, check_label_count
 from edgevision.tasks.nms import suppress
 from edgevision.tensors import Array, TensorSpec, all_finite, check_outputs, dequantizer
@@ -49,7 +49,7 @@ _FAINT = 0.01
 _MOST_CLASSES = 2**31
 
 
-class Detector(ImageModel[Detections]):
+class Detector(ExplainableModel[Detections]):
     """An object detector. Safe to share between threads.
 
     Args:
@@ -72,7 +72,7 @@ class Detector(ImageModel[Detections]):
             print(found.label, found.score, found.box)
     """
 
-    answering_methods = (*ImageModel.answering_methods, "detect_batch")
+    answering_methods = (*ExplainableModel.answering_methods, "detect_batch")
 
     def __init__(
         self,
@@ -394,18 +394,6 @@ def _resemblance(candidates: Candidates, class_id: int, box_xyxy: NDArray[np.flo
         return 0.0
     overlaps = iou(candidates.boxes_xyxy.take(own, axis=0), box_xyxy[np.newaxis].astype(np.float32))[:, 0]
     return float((overlaps * candidates.scores.take(own)).max())
-
-
-def image_outputs(outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """The outputs for one image, without the batch dimension, as decoders expect them.
-
-    Raises:
-        OptionError: an output has no batch dimension.
-    """
-    for spec in outputs:
-        if not spec.shape:
-            raise OptionError(f"output '{spec.name}': expected a batch dimension, got a scalar")
-    return tuple(replace(spec, shape=spec.shape[1:]) for spec in outputs)
 
 
 def _check_batches(image: TensorSpec, outputs: Sequence[TensorSpec]) -> None:

@@ -9,35 +9,37 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 from edgevision.backend import Slot
 from edgevision.errors import OptionError
 from edgevision.imaging.frame import Frame
-from edgevision.system.arguments import callback, instance, real_number, whole_number
+from edgevision.imaging.preprocess import Preprocessing
+from edgevision.system.arguments import instance, real_number
 from edgevision.system.shown import shown
 from edgevision.tasks.base import TaskModel
 
 if TYPE_CHECKING:  # who predicts on files does not wait for threads and sources
-    from edgevision.explaining.explanation import Explanation
-    from edgevision.explaining.faithfulness import ExplanationCurves
-    from edgevision.explaining.settings import ExplainSettings
-    from edgevision.imaging.decode import ImageLike
     from edgevision.streaming.call_arguments import CallArguments
     from edgevision.streaming.exchange import Follow
     from edgevision.streaming.settings import StreamSettings
     from edgevision.streaming.stream import Stream
     from edgevision.system.clock import Clock
-    from edgevision.system.numeric import RealNumber, WholeNumber
-    from edgevision.tasks.explained import Aim
+    from edgevision.system.numeric import RealNumber
     from edgevision.tasks.tracking import Tracking
 
 ResultT = TypeVar("ResultT")
 
 
 class ImageModel(TaskModel, Generic[ResultT]):
-    """A model whose call takes an image and gives a result about it.
+    """A model whose call takes an image, or a list of them, and gives a result about each.
 
     Attributes:
+        preprocessing: from an image to the network's input.
+        labels: one name per class; empty if it has none.
         answering_methods: names of the methods that run the network on images, which a fallback answers, too.
     """
 
-    answering_methods: ClassVar[tuple[str, ...]] = ("__call__", "explain", "explanation_curves")
+    preprocessing: Preprocessing
+    labels: tuple[str, ...] = ()
+    answering_methods: ClassVar[tuple[str, ...]] = ("__call__",)
+    if TYPE_CHECKING:  # (images, color="rgb", **arguments), of which each subclass has its own
+        __call__: Callable[..., Any]
 
     def stream(
         self,
@@ -119,98 +121,25 @@ class ImageModel(TaskModel, Generic[ResultT]):
             return None
         from edgevision.imaging.gate import FrameGate
 
-        preprocessing: Any = getattr(self, "preprocessing")  # noqa: B009  (of each task that takes images)
-        return FrameGate(self.input_gate, preprocessing.mapping).reason
-
-    def explain(
-        self,
-        image: ImageLike,
-        target: Any = None,
-        method: str | None = None,
-        *,
-        budget: WholeNumber | None = None,
-        settings: ExplainSettings | None = None,
-        color: str = "rgb",
-        progress: Callable[[int, int], Any] | None = None,
-    ) -> Explanation:
-        """The parts of an image that the score of a class or of an object rests on.
-
-        Parts of the image are hidden at random, many times, and the scores are compared: nothing but the
-        answers of the runtime is used, so it is this artifact on this device that is explained. For an
-        object, the score is that of the box of its class that resembles it most, times their
-        intersection over union (D-RISE, Petsiuk et al. 2021).
-
-        Args:
-            image, color: one image, as in a call.
-            target: label or id of a class; of a detector also an object that it found, such as
-                ``model(image)[0]``. By default the best class, or the best object.
-            method, budget: as in `ExplainSettings`, for this call.
-            settings: seed, size of the parts, what hides them, and when the map is good enough.
-            progress: called with (runs done, runs at most); if it returns False, the map so far is given.
-
-        Returns:
-            The map, over the pixels of the image. Look at its `reliability`.
-
-        Raises:
-            OptionError: an argument is invalid, there is no such class, no such object was found, or the
-                model makes images.
-            InputError, InferenceError: as a call.
-        """
-        from edgevision.imaging.decode import as_frame
-        from edgevision.tasks.explained import explained, settings_of
-
-        settings, progress = settings_of(method, budget, settings), callback(progress, "progress")
-        frame = as_frame(image, color)
-        aim = self._aim(frame, target)
-        return explained(self.session, frame, aim, settings, progress, self.bundle_digest)
-
-    def explanation_curves(
-        self, image: ImageLike, explanation: Explanation, *, steps: WholeNumber = 32, color: str = "rgb"
-    ) -> ExplanationCurves:
-        """Insertion and deletion of an explanation: is the score where the map says?
-
-        The pixels are shown, or hidden, the most important first (Petsiuk et al. 2018). Compare with the
-        curves of another map, such as a random one: ``dataclasses.replace(explanation, map=…)``.
-
-        Args:
-            image, color: as for the explanation.
-            explanation: of this model.
-            steps: between nothing and the whole image, 1 to 1000.
-
-        Raises:
-            OptionError: an argument is invalid, or the map has another size than the image.
-            InputError, InferenceError: as a call.
-        """
-        from edgevision.explaining.explanation import Explanation
-        from edgevision.imaging.decode import as_frame
-        from edgevision.tasks.explained import curves_of
-
-        explanation = instance(explanation, Explanation, "explanation")
-        count = whole_number(steps, "steps", 1, _MOST_STEPS)
-        frame = as_frame(image, color)
-        aim = self._aim(frame, self._target_of(explanation))
-        return curves_of(self.session, frame, aim, explanation, count)
-
-    def _aim(self, frame: Frame, target: Any) -> Aim:
-        """The score that `explain` explains."""
-        raise OptionError(f"explain: explains classes and objects; this model is a {type(self).__name__}")
-
-    def _target_of(self, explanation: Explanation) -> Any:
-        """The class or object of an explanation, as a target of `explain`."""
-        return explanation.class_id
+        return FrameGate(self.input_gate, self.preprocessing.mapping).reason
 
     def _answering(self, call: CallArguments, watch: Callable[[Slot], Slot]) -> Callable[[Frame], ResultT]:
         """This model as a function of a frame, on slots that are watched."""
         watched = cast("Callable[..., ResultT]", self.over(self.session.view(watch)).unobserved())
         return lambda frame: watched(frame, **call.current)
 
+    @property
+    def call_arguments(self) -> tuple[str, ...]:
+        """Names of the arguments that a call takes beside images and their colour, such as thresholds."""
+        import inspect
+
+        return tuple(inspect.signature(type(self).__call__).parameters)[3:]
+
     def _check_call(self, arguments: Mapping[str, Any]) -> None:
         """Raise OptionError for arguments that a call does not take, or whose values it would refuse."""
         if not arguments:
             return
-        import inspect
-
-        known = [*inspect.signature(type(self).__call__).parameters][3:]  # after self, image and colour
+        known = self.call_arguments
         for name in arguments:
             if name not in known:
                 accepted = ", ".join(known) or "none"
@@ -226,8 +155,6 @@ class ImageModel(TaskModel, Generic[ResultT]):
         )
 
 
-#: Of the curves of an explanation.
-_MOST_STEPS = 1000
 #: Of the time after which a source counts as lost, what a library gets: its own error says more than ours.
 _LIBRARY_SHARE = 0.75
 

@@ -18,6 +18,8 @@ from edgevision.tracker import Tracker
 #: Settings that are Python objects of the library.
 _NOT_SETTINGS = ("self", "state_estimator_class", "iou")
 _INDEX = "index"
+#: With its dependencies comes opencv-python, another build of the module that edgevision has.
+_INSTALL = 'pip install --no-deps "trackers>=2.6"'
 #: Frames of a video may state the same time: the library would then leave one of them out.
 _LEAST_STEP_S = 1e-3
 
@@ -43,9 +45,8 @@ class LibraryTracker:
             import supervision
             import trackers
         except ImportError as error:
-            raise MissingRuntimeError(
-                "track", f"tracker '{self.name}': the library `trackers` cannot be imported: {error}"
-            ) from error
+            reason = f"tracker '{self.name}': the library `trackers` cannot be imported: {error}"
+            raise MissingRuntimeError("track", reason, _INSTALL) from error
         method = getattr(trackers, self.class_name)
         known = {
             name: parameter.default

@@ -6,6 +6,8 @@ import math
 from collections.abc import Generator
 from typing import Any
 
+import numpy as np
+
 from edgevision.errors import (
     MissingRuntimeError,
     StreamBrokenError,
@@ -111,7 +113,11 @@ class _NetworkReader:
         if frame.is_corrupt:
             return CapturedImage(None, damage="parts of the picture are missing")
         shown_s = frame.time if frame.time is not None and math.isfinite(frame.time) else None
-        return CapturedImage(frame.to_ndarray(format="rgb24"), "rgb", None if self.live else shown_s)
+        image = frame.to_ndarray(format="rgb24")
+        turns = round(frame.rotation / 90) % 4  # anticlockwise, as a phone was held
+        if turns:
+            image = np.ascontiguousarray(np.rot90(image, turns))
+        return CapturedImage(image, "rgb", None if self.live else shown_s)
 
 
 def _is_recording(container: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -121,7 +122,7 @@ def test_a_signal_ends_it_with_whole_files(
         (("clip.avi", "--overwrite"), 2, "--overwrite requires"),
         (("clip.avi", "--score-threshold", "0.5"), 2, "--score-threshold is for detectors"),
         (("cut.avi", "--jsonl", "cut.jsonl"), 16, "damaged or cut off"),
-        (("99",), 16, "camera 99: no camera"),
+        (("99", "--reconnect-s", "0"), 16, "camera 99: no camera"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
@@ -177,3 +178,60 @@ def test_predict_says_that_a_folder_has_a_video(
     assert done.returncode == 0
     assert "left out 1 file: 1 .mp4 (video; " in done.stderr
     assert edgevision_command("predict", bundle, folder, "--every", 2).returncode == 2
+
+
+def test_a_full_disk_under_journal_and_video_is_told_and_what_was_written_is_whole(
+    bundle: Path, tmp_path: Path
+) -> None:
+    """Each file may have 300 kB: the system refuses more as it does on a full disk."""
+    pytest.importorskip("av")
+    import resource
+
+    import edgevision
+
+    folder = tmp_path / "many"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for index in range(30):
+        write_image(folder / f"{index:02d}.png", random.integers(0, 256, (240, 320, 3), np.uint8))
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+
+    words = ["stream", bundle, folder, "--save", "out.mp4", "--jsonl", "out.jsonl"]
+    words += ["--journal", "runs.db", "--journal-frames", "all", "--no-tune", "--selftest", "never"]
+    command = [sys.executable, "-m", "edgevision", *map(str, words)]
+    done = subprocess.run(
+        command, cwd=tmp_path, preexec_fn=limit, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 12, done.stderr
+    assert re.search(r"edgevision: out.mp4: (the video )?cannot be written: ", done.stderr), done.stderr
+    assert "runs.db: the journal cannot be written: " in done.stderr
+    assert "rows could not be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out.mp4").exists()
+    assert [row["index"] for row in rows_of((tmp_path / "out.jsonl").read_text())][:2] == [0, 1]
+    verified = edgevision.verify_journal(tmp_path / "runs.db")
+    assert verified.ok, verified.problems
+
+
+def test_predict_tells_of_damaged_frames_in_the_middle_of_a_video(
+    bundle: Path, tmp_path: Path, edgevision_command: Any
+) -> None:
+    av = pytest.importorskip("av", reason="needs the extra `video`")
+    clip = write_video(tmp_path / "clip.avi", frames=20)  # each frame by itself, as JPEG
+    with av.open(str(clip)) as file:
+        packets = [bytes(packet) for packet in file.demux(video=0) if packet.size]
+    torn = packets[7][:2] + bytes(len(packets[7]) - 2)
+    (tmp_path / "torn.avi").write_bytes(clip.read_bytes().replace(packets[7], torn))
+    done = edgevision_command("predict", bundle, "torn.avi", "--json")
+    rows = rows_of(done.stdout)
+    assert [row["image"] for row in rows if "classes" in row] == [
+        f"torn.avi#{index}" for index in range(20) if index != 7
+    ]
+    assert "torn.avi#7: " in rows[7]["error"]
+    assert done.returncode == 3, done.stderr
+    assert "1 of 20 images could not be used" in done.stderr
+    every = edgevision_command("predict", bundle, "torn.avi", "--every", 7)
+    assert [line.split()[0] for line in every.stdout.splitlines()] == ["torn.avi#0", "torn.avi#14"]
+    assert "torn.avi#7: " in every.stderr

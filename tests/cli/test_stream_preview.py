@@ -98,7 +98,7 @@ def test_a_port_in_use_is_told(bundle: Path, tmp_path: Path, edgevision_command:
 
 
 def test_objects_are_followed_on_the_command_line(tmp_path: Path, edgevision_command: Any) -> None:
-    pytest.importorskip("trackers", reason="needs the extra `track`")
+    pytest.importorskip("trackers", reason="needs the extra `track`, and trackers")
     from edgevision.artifact import read_artifact
     from tiny_bundles import DATA
 

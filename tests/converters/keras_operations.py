@@ -12,6 +12,17 @@ import numpy as np
 
 Operation = Callable[[Any], Any]
 HEIGHT, WIDTH, CHANNELS = 12, 12, 4
+ALL = ("tflite", "openvino", "onnx")
+#: Operation or layer -> the formats that refuse it, by its name.
+REFUSED: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("cholesky", "cholesky_inverse", "eigh", "inv", "logdet", "pinv", "qr", "slogdet"), ALL),
+    **dict.fromkeys(("solve", "solve_triangular", "svd"), ALL),
+    **dict.fromkeys(("bitwise_and", "bitwise_or", "erfinv", "i0", "signbit"), ALL),
+    **dict.fromkeys(("image.affine_transform", "image.perspective_transform", "Hashing"), ALL),
+    "bincount": ("tflite",),  # without an upper limit, the number of bins depends on the values
+    "bitwise_xor": ("openvino", "onnx"),
+    "det": ("tflite", "openvino"),
+}
 
 
 def operations(keras: Any) -> Mapping[str, Operation]:
@@ -19,6 +30,12 @@ def operations(keras: Any) -> Mapping[str, Operation]:
     ops = keras.ops
     ramp = np.linspace(-1, 1, CHANNELS).astype(np.float32)
     square = np.random.default_rng(3).normal(0, 1, (CHANNELS, CHANNELS)).astype(np.float32)
+    affine = np.array([[1, 0.1, 0.5, 0, 0.9, 0.2, 0, 0]], np.float32)
+    corners = np.array([[[0, 0], [11, 0], [0, 11], [11, 11]]], np.float32)
+    moved = np.array([[[1, 1], [10, 0], [0, 10], [11, 11]]], np.float32)
+
+    def same(x: Any) -> Any:
+        return x
 
     def other(x: Any) -> Any:
         return ops.flip(x, axis=2)
@@ -35,193 +52,108 @@ def operations(keras: Any) -> Mapping[str, Operation]:
     def counts(x: Any) -> Any:
         return ops.abs(integers(x)) + 1
 
-    def as_float(compute: Operation) -> Operation:
-        return lambda x: ops.cast(compute(x), "float32")
+    def line(x: Any) -> Any:
+        return ops.reshape(x, (-1, 576))
+
+    def planes(x: Any) -> Any:
+        return ops.transpose(x, (0, 3, 1, 2))
 
     def matrices(x: Any) -> Any:
-        """Well conditioned symmetric matrices."""
+        """Symmetric matrices, well conditioned."""
         return ops.matmul(ops.swapaxes(x, -1, -2), x) * 0.1 + np.eye(CHANNELS, dtype=np.float32)
 
     def kernel(*shape: int) -> Any:
         return np.random.default_rng(4).normal(0, 0.3, shape).astype(np.float32)
 
-    elementwise = {
-        name: getattr(ops, name)
-        for name in (
-            *("abs", "absolute", "arcsinh", "arctan", "ceil", "celu", "cos", "cosh", "deg2rad", "elu", "erf"),
-            *(
-                "erfc",
-                "exp",
-                "exp2",
-                "expm1",
-                "fabs",
-                "floor",
-                "gelu",
-                "hard_shrink",
-                "hard_sigmoid",
-                "hard_silu",
-            ),
-            *(
-                "hard_swish",
-                "hard_tanh",
-                "i0",
-                "leaky_relu",
-                "log_sigmoid",
-                "log_softmax",
-                "logsumexp",
-                "negative",
-            ),
-            *(
-                "nan_to_num",
-                "rad2deg",
-                "relu",
-                "relu6",
-                "round",
-                "selu",
-                "sigmoid",
-                "sign",
-                "silu",
-                "sin",
-                "sinc",
-            ),
-            *(
-                "sinh",
-                "soft_shrink",
-                "softmax",
-                "softplus",
-                "softsign",
-                "sparse_plus",
-                "sparse_sigmoid",
-                "sparsemax",
-            ),
-            *(
-                "square",
-                "squareplus",
-                "swish",
-                "tanh",
-                "tanh_shrink",
-                "trunc",
-                "identity_of",
-                "stop_gradient",
-            ),
-            *("copy", "conj", "conjugate", "real", "cbrt"),
-        )
-        if hasattr(ops, name)
-    }
-    of_positive = {
-        name: (lambda x, compute=getattr(ops, name): compute(positive(x)))
-        for name in ("log", "log10", "log1p", "log2", "reciprocal", "rsqrt", "sqrt")
-    }
-    of_inside = {
-        name: (lambda x, compute=getattr(ops, name): compute(inside(x)))
-        for name in ("arccos", "arcsin", "arctanh", "erfinv", "tan")
-    }
-    of_two = {
-        name: (lambda x, compute=getattr(ops, name): compute(x, other(x)))
-        for name in (
-            *(
-                "add",
-                "arctan2",
-                "divide_no_nan",
-                "fmax",
-                "fmin",
-                "hypot",
-                "logaddexp",
-                "logaddexp2",
-                "maximum",
-            ),
-            *("minimum", "multiply", "subtract", "cross_of"),
-        )
-        if hasattr(ops, name)
-    }
-    compared = {
-        name: (lambda x, compute=getattr(ops, name): ops.where(compute(x, other(x)), x, 0.3 * x))
-        for name in ("equal", "greater", "greater_equal", "less", "less_equal", "not_equal", "isclose")
-    }
-    tested = {
-        name: (lambda x, compute=getattr(ops, name): ops.where(compute(x), x, 0.3 * x))
-        for name in ("isfinite", "isinf", "isnan", "isneginf", "isposinf", "isreal", "signbit")
-    }
-    logical = {
-        name: (lambda x, compute=getattr(ops, name): ops.where(compute(x > 0, x < 0.3), x, 0.3 * x))
-        for name in ("logical_and", "logical_or", "logical_xor")
-    }
-    reduced = {
-        name: (lambda x, compute=getattr(ops, name): compute(x, axis=-1))
-        for name in (
-            *(
-                "amax",
-                "amin",
-                "max",
-                "mean",
-                "median",
-                "min",
-                "ptp",
-                "std",
-                "sum",
-                "var",
-                "nanmax",
-                "nanmean",
-            ),
-            *("nanmin", "nanstd", "nansum", "nanvar", "average", "nanmedian", "nanprod", "prod"),
-        )
-    }
-    along = {
-        name: (lambda x, compute=getattr(ops, name): compute(x, axis=2))
-        for name in ("cumsum", "cumprod", "nancumsum", "nancumprod", "diff", "sort", "trapezoid")
-    }
-    bits = {
-        name: as_float(lambda x, compute=getattr(ops, name): compute(integers(x), counts(other(x))))
-        for name in ("bitwise_and", "bitwise_or", "bitwise_xor", "floor_divide", "mod", "gcd", "lcm", "fmod")
-    }
-    shifted = {
-        name: as_float(lambda x, compute=getattr(ops, name): compute(counts(x), 2))
-        for name in ("bitwise_left_shift", "bitwise_right_shift", "left_shift", "right_shift")
-    }
-    named = {
-        "adaptive_average_pool": lambda x: ops.adaptive_average_pool(x, (5, 3)),
-        "adaptive_max_pool": lambda x: ops.adaptive_max_pool(x, (5, 3)),
-        "all": lambda x: as_float(lambda y: ops.all(y > -0.5, axis=-1))(x),
-        "any": lambda x: as_float(lambda y: ops.any(y > 0.5, axis=-1))(x),
+    def magnitude(parts: Any) -> Any:
+        return ops.sqrt(ops.square(parts[0]) + ops.square(parts[1]) + 1e-6)
+
+    def of(
+        names: str, *forms: Operation, chosen: bool = False, as_float: bool = False, **options: Any
+    ) -> Any:
+        """Operations by their names, on the activation in these forms.
+
+        Args:
+            chosen: the result is a condition, which chooses between values.
+            as_float: the result is not float.
+        """
+
+        def applied(name: str) -> Operation:
+            compute = getattr(ops, name)
+
+            def apply(x: Any) -> Any:
+                result = compute(*(form(x) for form in forms or (same,)), **options)
+                if chosen:
+                    return ops.where(result, x, 0.3 * x)
+                return ops.cast(result, "float32") if as_float else result
+
+            return apply
+
+        return {name: applied(name) for name in names.split()}
+
+    return {
+        **of(
+            "abs absolute arcsinh arctan cbrt ceil celu conj conjugate copy cos cosh deg2rad elu erf erfc exp"
+        ),
+        **of(
+            "exp2 expm1 fabs fliplr floor gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh i0"
+        ),
+        **of(
+            "leaky_relu log_sigmoid log_softmax nan_to_num negative ones_like rad2deg real relu relu6 round"
+        ),
+        **of("selu sigmoid sign silu sin sinc sinh soft_shrink softmax softplus softsign sparse_plus"),
+        **of(
+            "sparse_sigmoid sparsemax square squareplus stop_gradient swish tanh tanh_shrink trunc zeros_like"
+        ),
+        **of("log log10 log1p log2 reciprocal rsqrt sqrt", positive),
+        **of("arccosh", lambda x: positive(x) + 0.6),
+        **of("arccos arcsin arctanh erfinv tan", inside),
+        **of("add arctan2 divide_no_nan fmax fmin hypot logaddexp logaddexp2 maximum minimum", same, other),
+        **of("multiply subtract", same, other),
+        **of("divide floor_divide mod true_divide fmod", same, lambda x: positive(other(x))),
+        **of("power", positive, other),
+        **of("equal greater greater_equal less less_equal not_equal isclose", same, other, chosen=True),
+        **of("isfinite isinf isnan isneginf isposinf isreal signbit", chosen=True),
+        **of("logical_and logical_or logical_xor", lambda x: x > 0, lambda x: x < 0.3, chosen=True),
+        **of("logical_not", lambda x: x > 0, chosen=True),
+        **of("all any", lambda x: x > -0.5, axis=-1, as_float=True),
+        **of("amax amin average logsumexp max mean median min ptp std sum var prod norm normalize", axis=-1),
+        **of("nanmax nanmean nanmin nanprod nanstd nansum nanvar", axis=-1),
+        **of("argmax argmin argsort count_nonzero nanargmax nanargmin", axis=-1, as_float=True),
+        **of("cumprod cumsum diff nancumprod nancumsum sort trapezoid", axis=2),
+        **of("bitwise_and bitwise_or bitwise_xor", integers, lambda x: counts(other(x)), as_float=True),
+        **of("bitwise_invert bitwise_not", integers, as_float=True),
+        **of(
+            "bitwise_left_shift bitwise_right_shift left_shift right_shift",
+            counts,
+            lambda x: 2,
+            as_float=True,
+        ),
+        **of("cholesky cholesky_inverse det inv logdet pinv", matrices),
+        **of("solve", matrices, lambda x: ops.swapaxes(x, -1, -2)),
+        **of("tril triu", planes),
         "append": lambda x: ops.append(x, other(x), axis=2),
-        "arccosh": lambda x: ops.arccosh(positive(x) + 0.6),
-        "argmax": as_float(lambda x: ops.argmax(x, axis=-1)),
-        "argmin": as_float(lambda x: ops.argmin(x, axis=-1)),
-        "argsort": as_float(lambda x: ops.argsort(x, axis=-1)),
-        "argpartition": lambda x: ops.take_along_axis(x, ops.argpartition(x, 1, axis=-1)[..., 1:2], axis=-1),
         "array_split": lambda x: ops.array_split(x, 5, axis=2)[1],
-        "associative_scan": lambda x: ops.associative_scan(lambda a, b: a + b, x, axis=2),
         "average_pool": lambda x: ops.average_pool(x, 3, 2, padding="same"),
         "batch_normalization": lambda x: ops.batch_normalization(x, ramp * 0.1, np.exp(ramp), -1, ramp, ramp),
-        "bincount": as_float(lambda x: ops.bincount(counts(ops.reshape(x, (-1, 576))), minlength=42)[:, :42]),
-        "bitwise_invert": as_float(lambda x: ops.bitwise_invert(integers(x))),
-        "bitwise_not": as_float(lambda x: ops.bitwise_not(integers(x))),
+        "bincount": lambda x: ops.cast(ops.bincount(counts(line(x)), minlength=42)[:, :42], "float32"),
         "broadcast_to": lambda x: x[:, :, :1] + ops.broadcast_to(ramp, (12, 12, CHANNELS)),
         "cast": lambda x: ops.cast(ops.cast(x, "float16"), "float32"),
-        "cast:bool": as_float(lambda x: ops.cast(ops.relu(x), "bool")),
+        "cast:bool": lambda x: ops.cast(ops.cast(ops.relu(x), "bool"), "float32"),
         "cdist": lambda x: ops.cdist(
             ops.reshape(x, (-1, 144, 4)), ops.reshape(other(x), (-1, 144, 4))[:, :5]
         ),
-        "cholesky": lambda x: ops.cholesky(matrices(x)),
-        "cholesky_inverse": lambda x: ops.cholesky_inverse(ops.cholesky(matrices(x))),
         "clip": lambda x: ops.clip(x, -0.2, 0.4),
         "concatenate": lambda x: ops.concatenate([x, other(x)], axis=-1),
         "cond": lambda x: ops.cond(ops.shape(x)[1] > 3, lambda: x * 2, lambda: x * 3),
         "conv": lambda x: ops.conv(x, kernel(3, 3, 4, 5), padding="same"),
-        "conv:grouped": lambda x: ops.conv(x, kernel(3, 3, 2, 6)),
         "conv:volume": lambda x: ops.conv(ops.reshape(x, (-1, 12, 12, 2, 2)), kernel(3, 3, 2, 2, 3)),
-        "conv_transpose": lambda x: ops.conv_transpose(x, kernel(3, 3, 5, 4), 2),
-        "corrcoef": lambda x: ops.corrcoef(
-            ops.reshape(x[:1], (144, 4)).T if False else ops.reshape(x, (-1, 576))
-        ),
-        "count_nonzero": as_float(lambda x: ops.count_nonzero(ops.relu(x), axis=-1)),
+        "conv_transpose": lambda x: ops.conv_transpose(x, kernel(3, 3, 5, 4), 2, padding="same"),
         "cross": lambda x: ops.cross(x[..., :3], other(x)[..., :3]),
         "depth_to_space": lambda x: ops.depth_to_space(x, 2),
         "depthwise_conv": lambda x: ops.depthwise_conv(x, kernel(3, 3, 4, 2)),
-        "det": lambda x: ops.det(matrices(x)),
         "diagonal": lambda x: ops.diagonal(x, axis1=1, axis2=2),
-        "digitize": as_float(lambda x: ops.digitize(x, np.array([-0.5, 0.0, 0.25], np.float32))),
-        "divide": lambda x: ops.divide(x, positive(other(x))),
+        "digitize": lambda x: ops.cast(ops.digitize(x, np.array([-0.5, 0.0, 0.25], np.float32)), "float32"),
         "dot": lambda x: ops.dot(x, square),
         "dot_product_attention": lambda x: ops.dot_product_attention(x, other(x), x),
         "dsplit": lambda x: ops.dsplit(x, 2)[1],
@@ -230,97 +162,53 @@ def operations(keras: Any) -> Mapping[str, Operation]:
         "einsum": lambda x: ops.einsum("bhwc,cd->bdhw", x, square),
         "einsum:two": lambda x: ops.einsum("bhwc,bhvc->bhwv", x, other(x)),
         "expand_dims": lambda x: ops.expand_dims(x, 2) + ops.zeros((1, 1, 2, 1, 1)),
-        "extract_sequences": lambda x: ops.extract_sequences(ops.reshape(x, (-1, 576)), 16, 8),
+        "extract_sequences": lambda x: ops.extract_sequences(line(x), 16, 8),
         "fft": lambda x: ops.fft((x, other(x)))[0],
         "fft2": lambda x: ops.fft2((x, other(x)))[1],
         "flip": lambda x: ops.flip(x, axis=1),
-        "fliplr": ops.fliplr,
-        "floor_divide:float": lambda x: ops.floor_divide(x, positive(other(x))),
         "fold": lambda x: ops.fold(
             ops.transpose(ops.reshape(x, (-1, 36, 16)), (0, 2, 1)), (12, 12), 2, stride=2
         ),
-        "fori_loop": lambda x: ops.fori_loop(0, 3, lambda i, y: y * 0.5 + x, x),
         "full_like": lambda x: x + ops.full_like(x, 0.3),
         "get_item": lambda x: ops.get_item(x, (slice(None), 2, slice(1, 9, 2))),
-        "glu": ops.glu,
-        "heaviside": lambda x: ops.heaviside(x, 0.5),
-        "histogram": None,
+        "heaviside": lambda x: ops.heaviside(x, ops.convert_to_tensor(0.5)),
         "hsplit": lambda x: ops.hsplit(x, 2)[1],
         "hstack": lambda x: ops.hstack([x, other(x)]),
         "ifft2": lambda x: ops.ifft2((x, other(x)))[0],
-        "in_top_k": None,
-        "inner": lambda x: ops.inner(x, square),
-        "inv": lambda x: ops.inv(matrices(x)),
         "irfft": lambda x: ops.irfft((x, other(x))),
-        "isin": lambda x: as_float(lambda y: ops.isin(integers(y), np.array([1, 2, 5], np.int32)))(x),
-        "istft": None,
-        "kron": None,
         "layer_normalization": lambda x: ops.layer_normalization(x, ramp, ramp),
-        "ldexp": lambda x: ops.ldexp(x, ops.cast(integers(other(x)) // 10, "int32")),
-        "logdet": lambda x: ops.logdet(matrices(x)),
-        "logical_not": lambda x: ops.where(ops.logical_not(x > 0), x, 0.3 * x),
-        "lstsq": None,
-        "map": lambda x: ops.map(lambda y: y * 2 + 1, x),
-        "matmul": lambda x: ops.matmul(x, ops.swapaxes(x, 1, 2)),
+        "ldexp": lambda x: ops.ldexp(x, integers(other(x)) // 10),
+        "left_shift:places": lambda x: ops.cast(
+            ops.left_shift(counts(x), np.arange(4, dtype=np.int32)), "float32"
+        ),
+        "matmul": lambda x: ops.matmul(x, ops.swapaxes(x, 2, 3)),
         "max_pool": lambda x: ops.max_pool(x, 3, 2, padding="same"),
-        "mod:float": lambda x: ops.mod(x, positive(other(x))),
         "moments": lambda x: ops.moments(x, axes=[1, 2])[1],
         "moveaxis": lambda x: ops.moveaxis(x, 1, 3),
         "multi_hot": lambda x: ops.multi_hot(counts(x), 42),
-        "nanargmax": as_float(lambda x: ops.nanargmax(x, axis=-1)),
-        "nanargmin": as_float(lambda x: ops.nanargmin(x, axis=-1)),
-        "nanpercentile": lambda x: ops.nanpercentile(x, 30, axis=-1),
-        "nanquantile": lambda x: ops.nanquantile(x, 0.3, axis=-1),
-        "nextafter": None,
-        "norm": lambda x: ops.norm(x, axis=-1),
         "norm:1": lambda x: ops.norm(x, 1, axis=-1),
-        "normalize": lambda x: ops.normalize(x, axis=-1),
         "one_hot": lambda x: ops.one_hot(counts(x), 42),
-        "ones_like": lambda x: x + ops.ones_like(x),
-        "outer": None,
         "pad": lambda x: ops.pad(x, [[0, 0], [1, 2], [0, 1], [0, 0]], constant_values=0.4),
         "pad:reflect": lambda x: ops.pad(x, [[0, 0], [1, 2], [0, 1], [0, 0]], mode="reflect"),
         "pad:symmetric": lambda x: ops.pad(x, [[0, 0], [1, 2], [0, 1], [0, 0]], mode="symmetric"),
         "percentile": lambda x: ops.percentile(x, 30, axis=-1),
-        "pinv": lambda x: ops.pinv(matrices(x)),
         "polar": lambda x: ops.real(ops.polar(positive(x), other(x))),
-        "power": lambda x: ops.power(positive(x), other(x)),
         "power:constant": lambda x: ops.power(x, 3),
         "qr": lambda x: ops.abs(ops.qr(matrices(x))[1]),
         "quantile": lambda x: ops.quantile(x, 0.3, axis=-1),
-        "ravel": None,
-        "rearrange": lambda x: ops.rearrange(x, "b (h i) w c -> b h w (i c)", i=2),
         "repeat": lambda x: ops.repeat(x, 2, axis=2),
         "reshape": lambda x: ops.reshape(x, (-1, 36, 16)),
         "rfft": lambda x: ops.rfft(x)[0],
-        "rfft:magnitude": lambda x: ops.sqrt(
-            sum(ops.square(part) for part in ops.rfft(ops.swapaxes(x, 2, 3)))
-        ),
+        "rfft:odd": lambda x: magnitude(ops.rfft(ops.swapaxes(x, 2, 3)[..., :9])),
+        "rfft:cut": lambda x: ops.rfft(planes(x), 7)[1],
+        "rfft:longer": lambda x: ops.rfft(planes(x), 20)[1],
         "rms_normalization": lambda x: ops.rms_normalization(x, ramp),
         "roll": lambda x: ops.roll(x, 2, axis=1),
         "rot90": lambda x: ops.rot90(x, axes=(1, 2)),
-        "saturate_cast": as_float(lambda x: ops.saturate_cast(x * 300, "uint8")),
-        "scan": lambda x: ops.swapaxes(
-            ops.scan(
-                lambda c, y: (c * 0.5 + y, c * 0.5 + y), ops.swapaxes(x, 0, 1)[0] * 0, ops.swapaxes(x, 0, 1)
-            )[1],
-            0,
-            1,
-        ),
-        "scatter": None,
-        "scatter_update": None,
-        "searchsorted": None,
-        "segment_max": None,
-        "segment_sum": lambda x: ops.transpose(
-            ops.segment_sum(ops.transpose(x, (1, 0, 2, 3)), np.arange(12, dtype=np.int32) // 3, 4),
-            (1, 0, 2, 3),
-        ),
+        "saturate_cast": lambda x: ops.cast(ops.saturate_cast(x * 300, "uint8"), "float32"),
         "select": lambda x: ops.select([x > 0.3, x < -0.3], [x, -x], 0.1),
         "separable_conv": lambda x: ops.separable_conv(x, kernel(3, 3, 4, 1), kernel(1, 1, 4, 6)),
-        "slice": None,
-        "slice_update": lambda x: ops.slice_update(x, (0, 2, 3, 0), ops.zeros((1, 3, 3, 4))) if False else x,
         "slogdet": lambda x: ops.slogdet(matrices(x))[1],
-        "solve": lambda x: ops.solve(matrices(x), ops.swapaxes(x, -1, -2)),
         "solve_triangular": lambda x: ops.solve_triangular(
             ops.cholesky(matrices(x)), ops.swapaxes(x, -1, -2), lower=True
         ),
@@ -328,45 +216,22 @@ def operations(keras: Any) -> Mapping[str, Operation]:
         "split": lambda x: ops.split(x, 2, axis=-1)[1],
         "squeeze": lambda x: ops.squeeze(x[:, :1], axis=1),
         "stack": lambda x: ops.stack([x, other(x)], axis=2),
-        "stft": lambda x: ops.stft(ops.reshape(x, (-1, 576)), 32, 16, 32)[0],
-        "stft:magnitude": lambda x: ops.sqrt(
-            sum(ops.square(p) for p in ops.stft(ops.reshape(x, (-1, 576)), 32, 16, 32)) + 1e-6
-        ),
+        "stft": lambda x: ops.stft(line(x), 32, 16, 32)[0],
+        "stft:magnitude": lambda x: magnitude(ops.stft(line(x), 48, 16, 64)),
         "svd": lambda x: ops.svd(matrices(x))[1],
         "swapaxes": lambda x: ops.swapaxes(x, 1, 3),
-        "switch": lambda x: ops.switch(1, [lambda y: y, lambda y: y * 2], x),
         "take": lambda x: ops.take(x, [3, 1, 0], axis=2),
         "take_along_axis": lambda x: ops.take_along_axis(x, ops.argsort(x, axis=2)[:, :, :3], axis=2),
         "tensordot": lambda x: ops.tensordot(x, square, 1),
         "threshold": lambda x: ops.threshold(x, 0.2, -0.1),
         "tile": lambda x: ops.tile(x, (1, 2, 1, 1)),
         "top_k": lambda x: ops.top_k(x, 3)[0],
-        "top_k:indices": as_float(lambda x: ops.top_k(x, 2)[1]),
+        "top_k:indices": lambda x: ops.cast(ops.top_k(x, 2)[1], "float32"),
         "trace": lambda x: ops.trace(x, axis1=1, axis2=2),
-        "transpose": lambda x: ops.transpose(x, (0, 3, 1, 2)),
-        "tril": lambda x: ops.tril(ops.transpose(x, (0, 3, 1, 2))),
-        "triu": lambda x: ops.triu(ops.transpose(x, (0, 3, 1, 2)), 1),
-        "true_divide": lambda x: ops.true_divide(x, positive(other(x))),
-        "unfold": lambda x: ops.unfold(ops.transpose(x, (0, 3, 1, 2)), 2, stride=2),
+        "transpose": planes,
         "unstack": lambda x: ops.unstack(x, axis=1)[3],
-        "vander": None,
-        "vdot": None,
-        "vectorize": None,
-        "vectorized_map": lambda x: ops.vectorized_map(lambda y: ops.matmul(y, square), x),
-        "view_as_complex": lambda x: ops.real(ops.view_as_complex(x[..., :2])),
-        "angle": lambda x: ops.angle(ops.view_as_complex(x[..., :2])),
-        "imag": lambda x: ops.imag(ops.view_as_complex(x[..., :2])),
-        "view_as_real": lambda x: ops.view_as_real(ops.view_as_complex(x[..., :2])),
-        "vsplit": lambda x: ops.vsplit(x, 1)[0] if False else x,
-        "vstack": None,
         "where": lambda x: ops.where(x > 0.1, x, 0.2),
-        "while_loop": lambda x: ops.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, y * 0.7 + x), (0, x))[
-            1
-        ],
-        "zeros_like": lambda x: x + ops.zeros_like(x),
-        "image.affine_transform": lambda x: ops.image.affine_transform(
-            x, np.array([1, 0.1, 0.5, 0, 0.9, 0.2, 0, 0], np.float32)[None]
-        ),
+        "image.affine_transform": lambda x: ops.image.affine_transform(x, affine),
         "image.crop_images": lambda x: ops.image.crop_images(x, 2, 3, target_height=6, target_width=5),
         "image.extract_patches": lambda x: ops.image.extract_patches(x, 3, strides=2, padding="same"),
         "image.extract_patches_3d": lambda x: ops.image.extract_patches_3d(
@@ -374,40 +239,13 @@ def operations(keras: Any) -> Mapping[str, Operation]:
         ),
         "image.gaussian_blur": lambda x: ops.image.gaussian_blur(x, (3, 3), (1.0, 1.0)),
         "image.hsv_to_rgb": lambda x: ops.image.hsv_to_rgb(ops.sigmoid(x[..., :3])),
-        "image.map_coordinates": None,
         "image.pad_images": lambda x: ops.image.pad_images(x, 2, 3, target_height=18, target_width=17),
-        "image.perspective_transform": lambda x: ops.image.perspective_transform(
-            x,
-            np.array([[[0, 0], [11, 0], [0, 11], [11, 11]]], np.float32),
-            np.array([[[1, 1], [10, 0], [0, 10], [11, 11]]], np.float32),
-        ),
+        "image.perspective_transform": lambda x: ops.image.perspective_transform(x, corners, moved),
         "image.resize": lambda x: ops.image.resize(x, (17, 7)),
         "image.rgb_to_grayscale": lambda x: ops.image.rgb_to_grayscale(x[..., :3]),
         "image.rgb_to_hsv": lambda x: ops.image.rgb_to_hsv(ops.sigmoid(x[..., :3])),
-        "image.scale_and_translate": lambda x: ops.image.scale_and_translate(
-            x,
-            (None, 17, 7, 4),
-            np.array([1.4, 0.6], np.float32),
-            np.array([0.1, 0.2], np.float32),
-            (1, 2),
-            "linear",
-        ),
         "image.sobel_edges": lambda x: ops.image.sobel_edges(x),
     }
-    every = {
-        **elementwise,
-        **of_positive,
-        **of_inside,
-        **of_two,
-        **compared,
-        **tested,
-        **logical,
-        **reduced,
-        **along,
-        **bits,
-        **shifted,
-    }
-    return {**every, **{name: each for name, each in named.items() if each is not None}}
 
 
 def layers(keras: Any) -> Mapping[str, Operation]:
@@ -417,186 +255,183 @@ def layers(keras: Any) -> Mapping[str, Operation]:
     def sequence(x: Any) -> Any:
         return layers.Reshape((36, 16))(x)
 
-    def volume(x: Any) -> Any:
-        return layers.Reshape((12, 6, 2, 4))(x)
+    def line(x: Any) -> Any:
+        return layers.Reshape((576, 1))(x)
 
-    def frames(x: Any) -> Any:
-        return layers.Reshape((3, 4, 12, 4))(x)
-
-    def of(layer: Any, form: Operation = lambda x: x) -> Operation:
-        return lambda x: layer(form(x))
-
-    def of_two(layer: Any) -> Operation:
-        return lambda x: layer([x, layers.Conv2D(4, 1)(x)])
+    def masked(x: Any) -> Any:
+        """A sequence of which some steps are masked."""
+        rows = layers.Reshape((144, 4))(x)[:, :8]
+        return layers.Masking(0.0)(layers.ReLU()(rows - 0.3))
 
     def number(x: Any) -> Any:
         return ops.cast(ops.clip(ops.abs(x) * 10, 0, 9), "int32")
 
-    L = layers
-    plain = {
-        "Activation": L.Activation("mish") if False else L.Activation("silu"),
-        "ActivityRegularization": L.ActivityRegularization(),
-        "AdaptiveAveragePooling2D": L.AdaptiveAveragePooling2D((5, 3)),
-        "AdaptiveMaxPooling2D": L.AdaptiveMaxPooling2D((5, 3)),
-        "AlphaDropout": L.AlphaDropout(0.2),
-        "AveragePooling2D": L.AveragePooling2D(3, 2, padding="same"),
-        "BatchNormalization": L.BatchNormalization(),
-        "CenterCrop": L.CenterCrop(7, 8),
-        "Conv2D": L.Conv2D(6, 3),
-        "Conv2D:grouped": L.Conv2D(6, 3, groups=2),
-        "Conv2D:dilated": L.Conv2D(6, 3, dilation_rate=2, padding="same"),
-        "Conv2DTranspose": L.Conv2DTranspose(6, 3, strides=2, output_padding=1),
-        "Cropping2D": L.Cropping2D(((1, 2), (3, 0))),
-        "Dense": L.Dense(6),
-        "DepthwiseConv2D": L.DepthwiseConv2D(3, depth_multiplier=2),
-        "Dropout": L.Dropout(0.2),
-        "ELU": L.ELU(),
-        "EinsumDense": L.EinsumDense("abcd,cde->abce", (None, 12, 5), bias_axes="e"),
-        "Flatten": L.Flatten(),
-        "GaussianDropout": L.GaussianDropout(0.2),
-        "GaussianNoise": L.GaussianNoise(0.2),
-        "GlobalAveragePooling2D": L.GlobalAveragePooling2D(),
-        "GlobalMaxPooling2D": L.GlobalMaxPooling2D(),
-        "GroupNormalization": L.GroupNormalization(2),
-        "Identity": L.Identity(),
-        "LayerNormalization": L.LayerNormalization(axis=(1, 2, 3)),
-        "LeakyReLU": L.LeakyReLU(),
-        "MaxPooling2D": L.MaxPooling2D(3, 2, padding="same"),
-        "Normalization": L.Normalization(mean=[0.1, 0.2, 0.3, 0.4], variance=[1.0, 2.0, 0.5, 1.0]),
-        "PReLU": L.PReLU(alpha_initializer="random_uniform"),
-        "Permute": L.Permute((3, 1, 2)),
-        "RMSNormalization": L.RMSNormalization(),
-        "ReLU": L.ReLU(max_value=0.5, negative_slope=0.1, threshold=0.1),
-        "Rescaling": L.Rescaling(0.3, 0.1),
-        "Reshape": L.Reshape((6, 24, 4)),
-        "Resizing": L.Resizing(9, 17),
-        "SeparableConv2D": L.SeparableConv2D(6, 3),
-        "Softmax": L.Softmax(axis=(1, 2)),
-        "SpatialDropout2D": L.SpatialDropout2D(0.2),
-        "SpectralNormalization": L.SpectralNormalization(L.Conv2D(6, 3)),
-        "UnitNormalization": L.UnitNormalization(),
-        "UpSampling2D": L.UpSampling2D((2, 3), interpolation="bilinear"),
-        "ZeroPadding2D": L.ZeroPadding2D(((1, 2), (3, 0))),
-        "RandomBrightness": L.RandomBrightness(0.2),
-        "RandomContrast": L.RandomContrast(0.2),
-        "RandomCrop": L.RandomCrop(8, 8),
-        "RandomFlip": L.RandomFlip(),
-        "RandomRotation": L.RandomRotation(0.2),
-        "RandomTranslation": L.RandomTranslation(0.2, 0.2),
-        "RandomZoom": L.RandomZoom(0.2),
-        "TimeDistributed": L.TimeDistributed(L.Conv1D(3, 3)),
+    def numbers(x: Any) -> Any:
+        return number(layers.Flatten()(x))
+
+    def pixels(x: Any) -> Any:
+        return layers.Rescaling(100.0, 128.0)(x[..., :3])
+
+    def on(form: Operation, made: Mapping[str, Any]) -> dict[str, Operation]:
+        return {name: lambda x, layer=layer: layer(form(x)) for name, layer in made.items()}
+
+    def merged(name: str) -> Operation:
+        return lambda x: getattr(layers, name)()([x, layers.Conv2D(4, 1)(x)])
+
+    images = {
+        "Activation": layers.Activation("silu"),
+        "ActivityRegularization": layers.ActivityRegularization(),
+        "AdaptiveAveragePooling2D": layers.AdaptiveAveragePooling2D((5, 3)),
+        "AdaptiveMaxPooling2D": layers.AdaptiveMaxPooling2D((5, 3)),
+        "AlphaDropout": layers.AlphaDropout(0.2),
+        "AveragePooling2D": layers.AveragePooling2D(3, 2, padding="same"),
+        "BatchNormalization": layers.BatchNormalization(),
+        "CenterCrop": layers.CenterCrop(7, 8),
+        "Conv2D": layers.Conv2D(6, 3),
+        "Conv2D:dilated": layers.Conv2D(6, 3, dilation_rate=2, padding="same"),
+        "Conv2D:grouped": layers.Conv2D(6, 3, groups=2),
+        "Conv2DTranspose": layers.Conv2DTranspose(6, 3, strides=2, output_padding=1),
+        "Cropping2D": layers.Cropping2D(((1, 2), (3, 0))),
+        "Dense": layers.Dense(6),
+        "DepthwiseConv2D": layers.DepthwiseConv2D(3, depth_multiplier=2),
+        "Discretization": layers.Discretization(bin_boundaries=[-0.5, 0.0, 0.25]),
+        "Dropout": layers.Dropout(0.2),
+        "ELU": layers.ELU(),
+        "EinsumDense": layers.EinsumDense("abcd,cde->abce", (None, 12, 5), bias_axes="e"),
+        "Flatten": layers.Flatten(),
+        "GaussianDropout": layers.GaussianDropout(0.2),
+        "GaussianNoise": layers.GaussianNoise(0.2),
+        "GlobalAveragePooling2D": layers.GlobalAveragePooling2D(),
+        "GlobalMaxPooling2D": layers.GlobalMaxPooling2D(),
+        "GroupNormalization": layers.GroupNormalization(2),
+        "Identity": layers.Identity(),
+        "LayerNormalization": layers.LayerNormalization(axis=(1, 2, 3)),
+        "LeakyReLU": layers.LeakyReLU(),
+        "MaxPooling2D": layers.MaxPooling2D(3, 2, padding="same"),
+        "Normalization": layers.Normalization(mean=[0.1, 0.2, 0.3, 0.4], variance=[1.0, 2.0, 0.5, 1.0]),
+        "PReLU": layers.PReLU(alpha_initializer="random_uniform"),
+        "Permute": layers.Permute((3, 1, 2)),
+        "Pipeline": layers.Pipeline([layers.Rescaling(0.5), layers.RandomFlip()]),
+        "RMSNormalization": layers.RMSNormalization(),
+        "RandomBrightness": layers.RandomBrightness(0.2),
+        "RandomContrast": layers.RandomContrast(0.2),
+        "RandomCrop": layers.RandomCrop(8, 8),
+        "RandomFlip": layers.RandomFlip(),
+        "RandomRotation": layers.RandomRotation(0.2),
+        "RandomTranslation": layers.RandomTranslation(0.2, 0.2),
+        "RandomZoom": layers.RandomZoom(0.2),
+        "ReLU": layers.ReLU(max_value=0.5, negative_slope=0.1, threshold=0.1),
+        "Rescaling": layers.Rescaling(0.3, 0.1),
+        "Reshape": layers.Reshape((6, 24, 4)),
+        "Resizing": layers.Resizing(9, 17),
+        "SeparableConv2D": layers.SeparableConv2D(6, 3),
+        "Softmax": layers.Softmax(axis=(1, 2)),
+        "SpatialDropout2D": layers.SpatialDropout2D(0.2),
+        "SpectralNormalization": layers.SpectralNormalization(layers.Conv2D(6, 3)),
+        "TimeDistributed": layers.TimeDistributed(layers.Conv1D(3, 3)),
+        "UnitNormalization": layers.UnitNormalization(),
+        "UpSampling2D": layers.UpSampling2D((2, 3), interpolation="bilinear"),
+        "ZeroPadding2D": layers.ZeroPadding2D(((1, 2), (3, 0))),
     }
-    of_sequence = {
-        "AdaptiveAveragePooling1D": L.AdaptiveAveragePooling1D(5),
-        "AdaptiveMaxPooling1D": L.AdaptiveMaxPooling1D(5),
-        "AveragePooling1D": L.AveragePooling1D(3, 2, padding="same"),
-        "Bidirectional:lstm": L.Bidirectional(L.LSTM(5, return_sequences=True)),
-        "Bidirectional:gru": L.Bidirectional(L.GRU(5)),
-        "Conv1D": L.Conv1D(6, 3, dilation_rate=2, padding="causal"),
-        "Conv1D:grouped": L.Conv1D(6, 3, groups=2),
-        "Conv1DTranspose": L.Conv1DTranspose(6, 3, strides=2),
-        "Cropping1D": L.Cropping1D(2),
-        "DepthwiseConv1D": L.DepthwiseConv1D(3),
-        "GRU": L.GRU(5),
-        "GRU:sequences": L.GRU(5, return_sequences=True, reset_after=False),
-        "GlobalAveragePooling1D": L.GlobalAveragePooling1D(),
-        "GlobalMaxPooling1D": L.GlobalMaxPooling1D(),
-        "LSTM": L.LSTM(5),
-        "LSTM:sequences": L.LSTM(5, return_sequences=True),
-        "LSTM:unrolled": L.LSTM(5, unroll=True),
-        "LSTM:backwards": L.LSTM(5, go_backwards=True),
-        "MaxPooling1D": L.MaxPooling1D(3, 2, padding="same"),
-        "RNN:cells": L.RNN([L.LSTMCell(5), L.GRUCell(4)]),
-        "SeparableConv1D": L.SeparableConv1D(6, 3),
-        "SimpleRNN": L.SimpleRNN(5),
-        "SpatialDropout1D": L.SpatialDropout1D(0.2),
-        "UpSampling1D": L.UpSampling1D(2),
-        "ZeroPadding1D": L.ZeroPadding1D(2),
+    sequences = {
+        "AdaptiveAveragePooling1D": layers.AdaptiveAveragePooling1D(5),
+        "AdaptiveMaxPooling1D": layers.AdaptiveMaxPooling1D(5),
+        "AveragePooling1D": layers.AveragePooling1D(3, 2, padding="same"),
+        "Bidirectional:gru": layers.Bidirectional(layers.GRU(5)),
+        "Bidirectional:lstm": layers.Bidirectional(layers.LSTM(5, return_sequences=True)),
+        "Conv1D": layers.Conv1D(6, 3, dilation_rate=2, padding="causal"),
+        "Conv1D:grouped": layers.Conv1D(6, 3, groups=2),
+        "Conv1DTranspose": layers.Conv1DTranspose(6, 3, strides=2),
+        "Cropping1D": layers.Cropping1D(2),
+        "DepthwiseConv1D": layers.DepthwiseConv1D(3),
+        "GRU": layers.GRU(5),
+        "GRU:sequences": layers.GRU(5, return_sequences=True, reset_after=False),
+        "GlobalAveragePooling1D": layers.GlobalAveragePooling1D(),
+        "GlobalMaxPooling1D": layers.GlobalMaxPooling1D(),
+        "LSTM": layers.LSTM(5),
+        "LSTM:backwards": layers.LSTM(5, go_backwards=True),
+        "LSTM:sequences": layers.LSTM(5, return_sequences=True),
+        "MaxPooling1D": layers.MaxPooling1D(3, 2, padding="same"),
+        "RNN": layers.RNN([layers.LSTMCell(5), layers.GRUCell(4)]),
+        "SeparableConv1D": layers.SeparableConv1D(6, 3),
+        "SimpleRNN": layers.SimpleRNN(5),
+        "SpatialDropout1D": layers.SpatialDropout1D(0.2),
+        "UpSampling1D": layers.UpSampling1D(2),
+        "ZeroPadding1D": layers.ZeroPadding1D(2),
     }
-    of_volume = {
-        "AdaptiveAveragePooling3D": L.AdaptiveAveragePooling3D((3, 2, 1)),
-        "AdaptiveMaxPooling3D": L.AdaptiveMaxPooling3D((3, 2, 1)),
-        "AveragePooling3D": L.AveragePooling3D((2, 3, 2), padding="same"),
-        "Conv3D": L.Conv3D(5, (3, 3, 2)),
-        "Conv3D:grouped": L.Conv3D(6, (3, 3, 2), groups=2),
-        "Conv3D:dilated": L.Conv3D(6, (3, 3, 1), dilation_rate=(2, 2, 1)),
-        "Conv3D:strided": L.Conv3D(6, (3, 3, 2), strides=2, padding="same"),
-        "Conv3DTranspose": L.Conv3DTranspose(5, (3, 3, 2), strides=2),
-        "Conv3DTranspose:same": L.Conv3DTranspose(5, 3, strides=2, padding="same"),
-        "Cropping3D": L.Cropping3D((1, 1, 0)),
-        "GlobalAveragePooling3D": L.GlobalAveragePooling3D(),
-        "GlobalMaxPooling3D": L.GlobalMaxPooling3D(),
-        "MaxPooling3D": L.MaxPooling3D(2),
-        "SpatialDropout3D": L.SpatialDropout3D(0.2),
-        "UpSampling3D": L.UpSampling3D(2),
-        "ZeroPadding3D": L.ZeroPadding3D(1),
+    masked_sequences = {
+        "Masking": layers.LSTM(5),
+        "Masking:bidirectional": layers.Bidirectional(layers.LSTM(5)),
+        "Masking:gru": layers.GRU(5),
+        "Masking:pooling": layers.GlobalAveragePooling1D(),
+        "Masking:sequences": layers.LSTM(5, return_sequences=True),
     }
-    of_frames = {
-        "ConvLSTM2D": L.ConvLSTM2D(3, 3, padding="same"),
-        "ConvLSTM2D:sequences": L.ConvLSTM2D(3, 3, return_sequences=True),
-        "TimeDistributed:2d": L.TimeDistributed(L.Conv2D(3, 3)),
-        "TimeDistributed:norm": L.TimeDistributed(L.BatchNormalization()),
+    volumes = {
+        "AdaptiveAveragePooling3D": layers.AdaptiveAveragePooling3D(1),
+        "AdaptiveMaxPooling3D": layers.AdaptiveMaxPooling3D(1),
+        "AveragePooling3D": layers.AveragePooling3D((2, 3, 2), padding="same"),
+        "Conv3D": layers.Conv3D(5, (3, 3, 2)),
+        "Conv3D:dilated": layers.Conv3D(6, (3, 3, 1), dilation_rate=(2, 2, 1)),
+        "Conv3D:dilated_same": layers.Conv3D(6, 3, dilation_rate=(3, 2, 2), padding="same"),
+        "Conv3D:grouped": layers.Conv3D(6, (3, 3, 2), groups=2),
+        "Conv3D:strided": layers.Conv3D(6, (3, 3, 2), strides=2, padding="same"),
+        "Conv3DTranspose": layers.Conv3DTranspose(5, (3, 3, 2), strides=2),
+        "Conv3DTranspose:same": layers.Conv3DTranspose(5, 3, strides=2, padding="same"),
+        "Cropping3D": layers.Cropping3D((1, 1, 0)),
+        "GlobalAveragePooling3D": layers.GlobalAveragePooling3D(),
+        "GlobalMaxPooling3D": layers.GlobalMaxPooling3D(),
+        "MaxPooling3D": layers.MaxPooling3D(2),
+        "SpatialDropout3D": layers.SpatialDropout3D(0.2),
+        "UpSampling3D": layers.UpSampling3D(2),
+        "ZeroPadding3D": layers.ZeroPadding3D(1),
     }
-    merged = {
-        name: of_two(getattr(L, name)())
-        for name in ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
+    frames = {
+        "ConvLSTM2D": layers.ConvLSTM2D(3, 3, padding="same"),
+        "ConvLSTM2D:sequences": layers.ConvLSTM2D(3, 3, return_sequences=True),
+        "TimeDistributed:image": layers.TimeDistributed(layers.Conv2D(3, 3)),
+        "TimeDistributed:normalized": layers.TimeDistributed(layers.BatchNormalization()),
     }
-    named = {
-        "AdditiveAttention": lambda x: L.AdditiveAttention()([sequence(x), sequence(x)]),
-        "Attention": lambda x: L.Attention(use_scale=True)([sequence(x), sequence(x)]),
-        "CategoryEncoding": lambda x: L.CategoryEncoding(10, output_mode="one_hot")(number(x)),
-        "CategoryEncoding:multi_hot": lambda x: L.CategoryEncoding(10, output_mode="multi_hot")(
-            number(L.Flatten()(x))
+    rows = {
+        "STFTSpectrogram": layers.STFTSpectrogram(frame_length=32, frame_step=16, fft_length=32),
+        "STFTSpectrogram:log": layers.STFTSpectrogram(
+            mode="log", frame_length=32, frame_step=16, fft_length=32
         ),
-        "CategoryEncoding:count": lambda x: L.CategoryEncoding(10, output_mode="count")(
-            number(L.Flatten()(x))
-        ),
-        "ConvLSTM1D": lambda x: L.ConvLSTM1D(3, 3)(L.Reshape((3, 16, 12))(x)),
-        "Discretization": lambda x: L.Discretization(bin_boundaries=[-0.5, 0.0, 0.25])(x),
-        "Dot": lambda x: L.Dot(axes=2, normalize=True)([sequence(x), L.Dense(16)(sequence(x))]),
-        "Embedding": lambda x: L.Embedding(10, 3)(number(x)),
-        "Equalization": lambda x: L.Equalization()(x[..., :3] * 100 + 128),
-        "AutoContrast": lambda x: L.AutoContrast()(x[..., :3] * 100 + 128),
-        "Solarization": lambda x: L.Solarization(threshold_factor=(0.5, 0.5))(x[..., :3] * 100 + 128),
-        "GroupQueryAttention": lambda x: L.GroupQueryAttention(4, 2, 1)(sequence(x), sequence(x)),
-        "IntegerLookup": lambda x: L.IntegerLookup(vocabulary=[1, 3, 5])(number(x)),
-        "Hashing": lambda x: L.Hashing(5)(number(x)),
-        "Masking": lambda x: L.LSTM(5)(L.Masking(0.0)(L.ReLU()(sequence(x)))),
-        "Masking:sequences": lambda x: L.LSTM(5, return_sequences=True)(
-            L.Masking(0.0)(L.ReLU()(sequence(x)))
-        ),
-        "Masking:gru": lambda x: L.GRU(5)(L.Masking(0.0)(L.ReLU()(sequence(x)))),
-        "Masking:pooling": lambda x: L.GlobalAveragePooling1D()(L.Masking(0.0)(L.ReLU()(sequence(x)))),
-        "Masking:attention": lambda x: L.MultiHeadAttention(2, 4)(
-            *[L.Masking(0.0)(L.ReLU()(sequence(x)))] * 2
-        ),
-        "Masking:bidirectional": lambda x: L.Bidirectional(L.LSTM(5))(L.Masking(0.0)(L.ReLU()(sequence(x)))),
-        "MelSpectrogram": lambda x: L.MelSpectrogram(
-            fft_length=64,
-            sequence_length=64,
-            sequence_stride=32,
-            num_mel_bins=8,
-            sampling_rate=800,
-            max_freq=400,
-        )(L.Flatten()(x)),
-        "MultiHeadAttention": lambda x: L.MultiHeadAttention(2, 4)(sequence(x), sequence(x)),
-        "MultiHeadAttention:causal": lambda x: L.MultiHeadAttention(2, 4)(
+    }
+    mel = layers.MelSpectrogram(64, 32, 64, sampling_rate=800, max_freq=400, num_mel_bins=8)
+    integers = {
+        "CategoryEncoding:count": layers.CategoryEncoding(10, output_mode="count"),
+        "CategoryEncoding:multi_hot": layers.CategoryEncoding(10, output_mode="multi_hot"),
+    }
+    colours = {
+        "AutoContrast": layers.AutoContrast(),
+        "Solarization": layers.Solarization(threshold_factor=(0.5, 0.5)),
+    }
+    attention = layers.MultiHeadAttention(2, 4)
+    return {
+        **on(lambda x: x, images),
+        **on(sequence, sequences),
+        **on(masked, masked_sequences),
+        **on(lambda x: layers.Reshape((12, 6, 2, 4))(x), volumes),
+        **on(lambda x: layers.Reshape((3, 4, 12, 4))(x), frames),
+        **on(line, rows),
+        **on(numbers, integers),
+        "MelSpectrogram": lambda x: mel(layers.Flatten()(x)),
+        **on(pixels, colours),
+        **on(number, {"Embedding": layers.Embedding(10, 3), "Hashing": layers.Hashing(5)}),
+        **on(number, {"CategoryEncoding": layers.CategoryEncoding(10, output_mode="one_hot")}),
+        **{
+            name: merged(name)
+            for name in ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
+        },
+        "AdditiveAttention": lambda x: layers.AdditiveAttention()([sequence(x), sequence(x)]),
+        "Attention": lambda x: layers.Attention(use_scale=True)([sequence(x), sequence(x)]),
+        "ConvLSTM1D": lambda x: layers.ConvLSTM1D(3, 3)(layers.Reshape((3, 16, 12))(x)),
+        "Dot": lambda x: layers.Dot(2, normalize=True)([sequence(x), layers.Dense(16)(sequence(x))]),
+        "GroupQueryAttention": lambda x: layers.GroupQueryAttention(4, 2, 1)(sequence(x), sequence(x)),
+        "Masking:attention": lambda x: layers.MultiHeadAttention(2, 4)(masked(x), masked(x)),
+        "MultiHeadAttention": lambda x: attention(sequence(x), sequence(x)),
+        "MultiHeadAttention:causal": lambda x: layers.MultiHeadAttention(2, 4)(
             sequence(x), sequence(x), use_causal_mask=True
         ),
-        "Pipeline": lambda x: L.Pipeline([L.Rescaling(0.5), L.RandomFlip()])(x),
-        "RepeatVector": lambda x: L.RepeatVector(3)(L.Flatten()(x)),
-        "STFTSpectrogram": lambda x: L.STFTSpectrogram(frame_length=32, frame_step=16, fft_length=32)(
-            L.Reshape((576, 1))(x)
-        ),
-        "STFTSpectrogram:log": lambda x: L.STFTSpectrogram(
-            mode="log", frame_length=32, frame_step=16, fft_length=32
-        )(L.Reshape((576, 1))(x)),
-    }
-    return {
-        **plain,
-        **{name: of(layer, sequence) for name, layer in of_sequence.items()},
-        **{name: of(layer, volume) for name, layer in of_volume.items()},
-        **{name: of(layer, frames) for name, layer in of_frames.items()},
-        **merged,
-        **named,
+        "RepeatVector": lambda x: layers.RepeatVector(3)(layers.Flatten()(x)),
     }

@@ -17,12 +17,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from fuzz.archives import ARCHIVES
 from fuzz.bundles import BUNDLES
 from fuzz.calls import CALLS
+from fuzz.evidence import EVIDENCE
 from fuzz.harness import Cases, supervised, work
 from fuzz.images import IMAGES
 from fuzz.manifests import MANIFESTS
 from fuzz.structures import STRUCTURES
 
-KINDS = {kind.name: kind for kind in (BUNDLES, MANIFESTS, ARCHIVES, STRUCTURES, IMAGES, CALLS)}
+KINDS = {kind.name: kind for kind in (BUNDLES, MANIFESTS, EVIDENCE, ARCHIVES, STRUCTURES, IMAGES, CALLS)}
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ import pytest
 from edgevision.errors import BundleError, OptionError
 from fuzz import harness
 from fuzz.harness import Attempt, EscapeError, outcome
+from fuzz.run import KINDS
 
 PROGRAM = Path(__file__).with_name("run.py")
 #: ``EDGEVISION_FUZZ_TIMES=10 EDGEVISION_FUZZ_SEED=7 pytest tests/fuzz`` tries ten times as many, and others.
@@ -28,7 +29,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("kind", ["bundles", "manifests", "archives", "structures", "images", "calls"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_case_escapes(kind: str) -> None:
     pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
     done = run(kind, "--times", TIMES, "--seed", SEED)
@@ -36,7 +37,7 @@ def test_no_case_escapes(kind: str) -> None:
     assert " tried, 0 escapes" in done.stdout
 
 
-@pytest.mark.parametrize("kind", ["bundles", "manifests", "archives", "structures", "images", "calls"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_case_is_the_same_from_its_seed_and_number_alone(kind: str) -> None:
     pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
     seen = []

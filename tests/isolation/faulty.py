@@ -67,12 +67,14 @@ class Faulty(FakeBackend):
 
 
 def react(inputs):
-    command = int(next(iter(inputs.values())).reshape(-1)[0])
+    image = next(iter(inputs.values()))
+    command = int(image.reshape(-1)[0])
     if command < 0:
         COMMANDS[NAMES[-command - 1]]()
     if command == -100:
         return {"scores": np.zeros((7, 2))}
-    return {}
+    last = image.reshape(len(image), -1)[:, -1:] / 100  # an answer of its own for each image
+    return {"scores": np.concatenate([last, -last], 1)}
 
 
 @hookimpl

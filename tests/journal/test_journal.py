@@ -26,6 +26,7 @@ from edgevision.errors import (
     OptionError,
     OutputError,
 )
+from edgevision.imaging.write import write_image
 from edgevision.testing.models import fake_classifier, fake_detector
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
@@ -532,7 +533,6 @@ BAD_ANSWERS: dict[str, Any] = {
     "name": {"status": "ok", 3: 4},
     "empty status": {"status": ""},
     "status is no text": {"status": None},
-    "surrogate": {"status": "ok", "text": "\ud800"},
     "NUL": {"status": "ok", "text": "a\0b"},
     "huge number": {"status": "ok", "n": 10**30},
     "to_dict raises": Odd(),
@@ -623,3 +623,57 @@ def test_detections_are_recorded(tmp_path: Path) -> None:
 def no_threads_are_left() -> Iterator[None]:
     yield
     assert not [t for t in threading.enumerate() if t.name == "edgevision-journal"]
+
+
+def test_names_of_files_that_are_not_text_are_escaped(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"ph\xffto.png")
+    write_image(path, np.zeros((8, 8, 3), np.uint8))
+    model = fake_classifier(["a", "b"], [0.25, 0.75])
+    with ev.Journal(tmp_path / "runs.db") as journal, ev.observe(journal):
+        journal.edgevision_model_loaded(model, path)
+        assert len(list(model.stream(path))) == 1
+        journal.record({"status": "ok", "source": str(path)})
+        journal.flush()
+    with ev.read_journal(tmp_path / "runs.db") as reader:
+        rows = list(reader)
+    assert [row.kind for row in rows].count("answer") == 2
+    told = [row.document.get("path", (row.document.get("answer") or {}).get("message", "")) for row in rows]
+    assert sum("ph\\udcffto.png" in text for text in told) == 3
+    assert ev.verify_journal(tmp_path / "runs.db").ok
+
+
+def test_a_clock_that_is_set_back_and_forth_changes_no_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows keep their order, and have the time of the clock that nobody sets beside the wall clock's."""
+    now = 1_800_000_000 * 10**9
+    jumps_s = [0, 3600, -7200, 0.001, -86_400 * 400, 86_400 * 800]
+    walls = iter(now + round(sum(jumps_s[: count + 1]) * 1e9) for count in range(len(jumps_s)))
+    with ev.Journal(tmp_path / "runs.db") as journal:
+        monkeypatch.setattr("edgevision.journal.writer.time.time_ns", lambda: next(walls, now))
+        for index in range(len(jumps_s)):
+            journal.record({"status": "ok", "index": index})
+    found = rows(tmp_path / "runs.db")
+    assert [row["answer"]["index"] for row in found] == list(range(len(jumps_s)))
+    monotonic = [row["monotonic_ns"] for row in found]
+    assert monotonic == sorted(monotonic)
+    assert [row["at"] for row in found] != sorted(row["at"] for row in found)
+    assert ev.verify_journal(tmp_path / "runs.db").ok
+
+
+def test_a_frame_that_cannot_be_stored_ends_no_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(frame: Any) -> Any:
+        raise MemoryError("no room for 3 GB")
+
+    with ev.Journal(tmp_path / "runs.db", frames="all") as journal:
+        with monkeypatch.context() as patch:
+            patch.setattr("edgevision.journal.writer.packed", refuse)
+            journal.record({"status": "ok"}, np.zeros((8, 8, 3), np.uint8))
+            journal.flush()
+        journal.record({"status": "ok"}, np.zeros((8, 8, 3), np.uint8))
+    first, second = rows(tmp_path / "runs.db")
+    assert first["frame"]["not_kept"] == "MemoryError: no room for 3 GB"
+    assert second["frame"]["kept"]["form"] == "png"
+    assert ev.verify_journal(tmp_path / "runs.db").ok

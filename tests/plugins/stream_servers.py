@@ -33,10 +33,12 @@ class MjpegServer:
             a pause in seconds; at the end the connection is closed. One more part comes before them, with
             which FFmpeg finds out what it is, and which it does not keep.
         password: whether a user name and password are asked for.
+        port: 0 for any that is free.
     """
 
-    def __init__(self, *scripts: list[bytes | float], password: bool = False) -> None:
+    def __init__(self, *scripts: list[bytes | float], password: bool = False, port: int = 0) -> None:
         self.connections = 0
+        self._port = port
         self._scripts = scripts
         self._password = password
         self._ending = threading.Event()
@@ -58,7 +60,7 @@ class MjpegServer:
             def log_message(self, *words: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
@@ -102,7 +104,12 @@ Gst.init(None)
 server = GstRtspServer.RTSPServer(); server.set_address("127.0.0.1"); server.set_service("0")
 factory = GstRtspServer.RTSPMediaFactory(); factory.set_shared(True)
 factory.set_launch("( videotestsrc is-live=true pattern=ball"
-                   " ! video/x-raw,width=320,height=240,framerate=30/1 ! ENCODER )")
+                   " ! capsfilter name=size caps=video/x-raw,width=320,height=240,framerate=30/1 ! ENCODER )")
+def grow(media):
+    caps = Gst.Caps.from_string("video/x-raw,width=480,height=360,framerate=30/1")
+    media.get_element().get_by_name("size").set_property("caps", caps)
+if GROWS:
+    factory.connect("media-configure", lambda _, media: GLib.timeout_add(3000, grow, media) and None)
 if len(sys.argv) > 2:
     auth = GstRtspServer.RTSPAuth()
     token = GstRtspServer.RTSPToken()
@@ -135,9 +142,18 @@ def rtsp_reason() -> str:
 
 
 @contextmanager
-def rtsp_server(*credentials: str, port: str = "") -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """GStreamer's RTSP server with a moving ball in H.264 at ``/live``; yields its process and port."""
+def rtsp_server(
+    *credentials: str, port: str = "", grows: bool = False
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """GStreamer's RTSP server with a moving ball in H.264 at ``/live``; yields its process and port.
+
+    Args:
+        credentials: user name and password, if it asks for them.
+        port: empty for any that is free.
+        grows: whether the picture of 320 x 240 becomes one of 480 x 360 after three seconds.
+    """
     script = _RTSP.replace("ENCODER", _ENCODER).replace('set_service("0")', f'set_service("{port or 0}")')
+    script = script.replace("GROWS", str(grows))
     command = [SYSTEM_PYTHON, "-c", script, *credentials]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None

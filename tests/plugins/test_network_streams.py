@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 
 from edgevision import StreamSettings
 from edgevision.errors import StreamError, StreamLostError
+from edgevision.streaming.records import record_of
 from edgevision.testing import fake_classifier
 from plugins.stream_servers import PASSWORD, USER, MjpegServer, jpeg, rtsp_reason, rtsp_server
 from streaming.video_files import write_video
@@ -178,10 +182,11 @@ def test_nothing_is_printed_with_the_password(tmp_path: Path) -> None:
     """FFmpeg's own log lines have the address. Tracebacks since Python 3.13 have the lines of the script."""
     script = """
 import sys
+from edgevision import StreamSettings
 from edgevision.testing import fake_classifier
 model = fake_classifier(["a", "b"], [0.5, 0.5])
 try:
-    list(model.stream(sys.argv[1]))
+    list(model.stream(sys.argv[1], settings=StreamSettings(reconnect_s=0.1)))  # with the warning
 except Exception as error:
     import traceback
     traceback.print_exc()
@@ -232,3 +237,85 @@ def test_rtsp_asks_for_a_password() -> None:
         with pytest.raises(StreamError, match="not accepted") as refused:
             list(stream)
     assert "nonsense-pw" not in str(refused.value) + everything(stream)
+
+
+@pytest.mark.usefixtures("needs_rtsp")
+def test_a_change_of_resolution_is_followed_over_rtsp() -> None:
+    sizes: list[tuple[int, int]] = []
+    with rtsp_server(grows=True) as (_, port):
+        settings = StreamSettings(open_timeout_s=10)
+        for frame, result in MODEL.stream(f"rtsp://127.0.0.1:{port}/live", settings=settings):
+            assert result.ok
+            assert frame.pixels.shape == (*frame.image.size_wh[::-1], 3)
+            if frame.image.size_wh not in sizes:
+                sizes.append(frame.image.size_wh)
+            if len(sizes) == 2:
+                break
+    assert sizes == [(320, 240), (480, 360)]
+
+
+def test_a_camera_that_starts_later_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    with MjpegServer([]) as before:
+        port = before.port
+    late = MjpegServer(shown(*[120] * 100), port=port)
+    starts = threading.Timer(1.0, late.__enter__)
+    starts.start()
+    url = f"http://robot:hidden-word@127.0.0.1:{port}/video.mjpg"
+    stream = MODEL.stream(url, settings=StreamSettings(open_timeout_s=10))
+    for _, result in stream:
+        assert brightness(result) == pytest.approx(120, abs=3)
+        break
+    starts.join()
+    late.__exit__()
+    kinds = [event.kind for event in stream.events]
+    assert kinds.index("lost") < kinds.index("opened")
+    assert stream.counters.reconnects == 0
+    assert "it is tried again for 30 s" in caplog.text
+    assert "hidden-word" not in caplog.text + everything(stream)
+
+
+def test_credentials_are_in_no_row_metric_or_line(tmp_path: Path) -> None:
+    import json
+
+    from edgevision import Journal, Metrics, observe
+
+    secrets = ("robot", "hidden-word", "hidden-key")
+    with MjpegServer([*shown(40), b"no image at all", 0.05, *shown(60)]) as server:
+        stream = MODEL.stream(f"{server.url('robot:hidden-word@')}?key=hidden-key", "wait", settings=ONCE)
+        journal, metrics = Journal(tmp_path / "runs.db", frames="all"), Metrics()
+        rows: list[str] = []
+
+        def watch() -> None:
+            with journal, observe(journal), observe(metrics):
+                for frame, result in stream:
+                    rows.append(json.dumps(record_of(frame, result)))
+
+        with pytest.raises(StreamLostError) as lost:
+            watch()
+    assert len(rows) == 2
+    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"127.0.0.1" in stored
+    told = [*rows, metrics.text(), everything(stream), str(lost.value), stored.decode("utf-8", "replace")]
+    assert not [secret for secret in secrets for text in told if secret in text]
+
+
+def test_h264_that_ffmpeg_serves_over_http_is_read() -> None:
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        pytest.skip("needs ffmpeg: apt-get install ffmpeg")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/live.ts"
+    picture = ("-re", "-f", "lavfi", "-i", "testsrc=s=320x240:r=25")
+    form = ("-c:v", "libx264", "-g", "12", "-tune", "zerolatency", "-pix_fmt", "yuv420p", "-f", "mpegts")
+    command = [ffmpeg, "-v", "error", *picture, *form, "-listen", "1", url]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        settings = StreamSettings(open_timeout_s=10)  # it is waited for
+        stream = MODEL.stream(url, settings=settings)
+        for frame, result in stream:
+            assert result.ok
+            assert frame.image.size_wh == (320, 240)
+            if frame.index >= 20:
+                break
+        process.kill()
+    assert stream.policy == "latest"

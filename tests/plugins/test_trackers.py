@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ from edgevision import Tracking
 from edgevision.errors import OptionError, PluginError
 from edgevision.plugins import registry
 from edgevision.testing import SimulatedClock, fake_detector
+from edgevision.tracker import Tracker
 
-pytest.importorskip("trackers")
+pytest.importorskip("trackers", reason='needs the extra `track` and: pip install --no-deps "trackers>=2.6"')
 
 TRACKERS = ("bytetrack", "sort", "ocsort", "botsort", "cbiou")
 FRAMES = 60
@@ -97,6 +98,57 @@ def test_ids_stand_at_their_own_objects_in_the_detectors_order() -> None:
         assert after.tracker_id.dtype == np.int64
         orders.add(tuple(after.tracker_id.tolist()))
     assert len(orders) > 3  # the order of the objects did change
+
+
+Box = tuple[float, float, float, float]
+
+
+def moving(left: float, top: float, right_per_frame: float, *hidden: range) -> Callable[[int], Box | None]:
+    """Frame -> box of an object that is not seen in the frames of `hidden`."""
+
+    def box(index: int) -> Box | None:
+        x = left + right_per_frame * index
+        return None if any(index in span for span in hidden) else (x, top, x + SIZE, top + SIZE)
+
+    return box
+
+
+#: Motion of two objects, and how many ids the first one has in the end. 30 frames without it, and it is lost.
+MOTIONS: dict[str, tuple[Callable[[int], Box | None], Callable[[int], Box | None], int]] = {
+    "cross, half covered": (moving(20, 100, 4), moving(300, 116, -4), 1),
+    "cross, one over the other": (moving(20, 100, 4), moving(300, 102, -4), 1),
+    "hidden for 10 frames": (moving(20, 100, 4, range(30, 40)), moving(20, 300, 0), 1),
+    "hidden for 25 frames": (moving(20, 100, 4, range(30, 55)), moving(20, 300, 0), 1),
+    "hidden behind the other": (moving(20, 100, 4, range(28, 42)), moving(160, 100, 0), 1),
+    "lost, and found again": (moving(20, 100, 2, range(20, 80)), moving(20, 300, 0), 2),
+}
+
+
+def ids_of(tracker: Tracker, motions: Sequence[Callable[[int], Box | None]], frames: int) -> list[list[int]]:
+    """The ids of each object, in their order; -1 is none."""
+    ids: list[list[int]] = [[] for _ in motions]
+    random = np.random.default_rng(0)
+    ground = random.integers(60, 130, (480, 640, 3), np.uint8)
+    image = ground if tracker.uses_image else None
+    for index in range(frames):
+        seen = [(number, box) for number, motion in enumerate(motions) if (box := motion(index)) is not None]
+        random.shuffle(seen)
+        boxes = np.array([box for _, box in seen], np.float32).reshape(-1, 4)
+        scores, classes = np.full(len(seen), 0.9, np.float32), np.zeros(len(seen), np.int64)
+        found = tracker.update(boxes, scores, classes, image, index / 30)
+        for (number, _), one in zip(seen, found.tolist(), strict=True):
+            if one >= 0 and one not in ids[number][-1:]:
+                ids[number].append(one)
+    return ids
+
+
+@pytest.mark.parametrize("tracker", TRACKERS)
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_ids_survive_crossing_and_hiding(tracker: str, motion: str) -> None:
+    first, second, expected = MOTIONS[motion]
+    ids = ids_of(registry().tracker(tracker).create({}), (first, second), 100)
+    assert [len(one) for one in ids] == [expected, 1]
+    assert not set(ids[0]) & set(ids[1])
 
 
 def test_a_live_streams_dropped_frames_count_as_time() -> None:

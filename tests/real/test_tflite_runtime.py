@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 import edgevision
+from streaming.video_files import write_video
+from tiny_bundles import classifier_artifact, write_artifacts
 
 pytestmark = pytest.mark.convert
 VARIABLE = "EDGEVISION_TFLITE_RUNTIME_PYTHON"
@@ -50,3 +52,28 @@ def test_an_old_runtime_gives_the_same_answers(quickstart: Path) -> None:
     assert np.mean(here.argmax(axis=1) == there.argmax(axis=1)) >= 0.998
     # Its integer kernels round a step the other way here and there: 2 of 5,970 scores differ by 0.06.
     np.testing.assert_allclose(there, here, atol=0.1)
+
+
+def test_streams_and_isolated_sessions_run_there(tmp_path: Path) -> None:
+    python = os.environ.get(VARIABLE)
+    if not python:
+        pytest.skip(f'needs {VARIABLE}, a Python with pip install "edgevision[tflite-runtime]"')
+    path = write_artifacts(tmp_path / "tiny.evb", {"tflite-float32": classifier_artifact()})
+    clip = write_video(tmp_path / "clip.avi", frames=12)
+    program = (
+        "import json, sys, numpy, edgevision\n"
+        "assert int(numpy.__version__.split('.')[0]) == 1, numpy.__version__\n"
+        "answers = []\n"
+        "for isolate in (False, True):\n"
+        "    with edgevision.load(sys.argv[1], backend='tflite', isolate=isolate) as model:\n"
+        "        stream = model.stream(sys.argv[2])\n"
+        "        answers.append([result.value.scores.tolist() for _, result in stream])\n"
+        "print(json.dumps(answers))"
+    )
+    done = subprocess.run([python, "-c", program, path, clip], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    plain, isolated = json.loads(done.stdout)
+    assert plain == isolated
+    with edgevision.load_classifier(path, backend="tflite") as model:
+        here = [result.value.scores for _, result in model.stream(clip)]
+    np.testing.assert_allclose(plain, here, atol=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,50 @@ def test_a_source_that_stays_away_is_lost_after_the_time_that_was_allowed(
     assert clock.alive == 0
 
 
-def test_a_source_that_is_never_there_is_told_at_once(scripted: type[ScriptedSource]) -> None:
+def test_a_source_that_is_not_there_yet_is_waited_for(
+    scripted: type[ScriptedSource], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A camera that starts later than the machine: not there, then without a frame, then well."""
     clock = SimulatedClock()
-    stream = model_on(clock, 0.001).stream(scripted(clock, lambda: None), clock=clock)
+    source = scripted(
+        clock, lambda: None, lambda: then(iter(()), lost), lambda: None, lambda: camera(clock, 3)
+    )
+    stream = model_on(clock, 0.001).stream(source, clock=clock)
+    assert [frame.index for frame, _ in stream] == [0, 1, 2]
+    assert kinds_of(stream) == ["lost", "opened", "lost", "lost", "opened", "ended"]
+    assert stream.counters.reconnects == 0  # it had never been there
+    assert np.diff(source.opened_at_s) == pytest.approx([0.5, 1.0, 2.0])
+    assert [record.getMessage() for record in caplog.records] == [
+        "scripted: nobody there; it is tried again for 30 s"
+    ]
+    assert clock.alive == 0
+
+
+@pytest.mark.parametrize(("reconnect_s", "least_s", "most_s"), [(0, 0, 0), (20, 20, 30)])
+def test_a_source_that_is_never_there_is_told_after_the_time_that_was_allowed(
+    scripted: type[ScriptedSource], reconnect_s: float, least_s: float, most_s: float
+) -> None:
+    clock = SimulatedClock()
+    settings = StreamSettings(reconnect_s=reconnect_s)
+    stream = model_on(clock, 0.001).stream(scripted(clock, lambda: None), clock=clock, settings=settings)
     with pytest.raises(StreamLostError, match="nobody there"):
         list(stream)
+    assert least_s <= clock.monotonic_ns() / 1e9 <= most_s
+
+
+def test_what_waiting_does_not_mend_is_told_at_once(scripted: type[ScriptedSource]) -> None:
+    clock = SimulatedClock()
+
+    def refused() -> Iterator[Any]:
+        raise StreamError("scripted: user name or password is not accepted")
+
+    def no_video() -> Iterator[Any]:
+        raise StreamBrokenError("scripted: no video")
+        yield
+
+    for attempt in (refused, no_video):
+        with pytest.raises(StreamError, match="scripted: (user|no video)"):
+            list(model_on(clock, 0.001).stream(scripted(clock, attempt), clock=clock))
     assert clock.monotonic_ns() == 0
 
 
@@ -222,6 +262,13 @@ def test_a_source_without_one_usable_frame_does_not_look_like_one_in_which_nothi
     assert stream.counters.dropped == {"damaged": 2}
 
 
+def test_nobody_waits_for_a_usable_frame_of_a_source_that_has_none_and_no_end() -> None:
+    clock = SimulatedClock()
+    stream = model_on(clock, 0.0).stream(repeat(5), clock=clock)
+    with pytest.raises(StreamBrokenError, match="none of 1000 frames could be used; the first: image: "):
+        next(iter(stream))
+
+
 def test_what_nothing_opens_is_refused_where_the_stream_is_made() -> None:
     model = model_on(SimulatedClock(), 0.0)
     for source in (
@@ -242,7 +289,7 @@ def test_what_nothing_opens_is_refused_where_the_stream_is_made() -> None:
 def test_what_cannot_be_opened_is_told_with_the_file(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     model = model_on(SimulatedClock(), 0.0)
-    for name, reason in (("text.mp4", "no video that OpenCV can open"), ("absent.mp4", "cannot be read")):
+    for name, reason in (("text.mp4", "no video that can be opened"), ("absent.mp4", "cannot be read")):
         with pytest.raises(StreamError, match=reason) as caught:
             list(model.stream(tmp_path / name))
         assert name in str(caught.value)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import edgevision
+from edgevision.errors import StreamLostError
 from edgevision.frame_source import CapturedImage
 from edgevision.testing import SimulatedClock
-from streaming.simulated import camera, model_on, numbered
+from streaming.simulated import ScriptedSource, camera, model_on, numbered
 
 
 class Listener:
@@ -72,3 +74,53 @@ def test_frames_that_are_left_are_told_too() -> None:
             break
     counters = stream.counters
     assert len(listener.told) == counters.captured == counters.answered + sum(counters.dropped.values())
+
+
+class Events:
+    """Keeps what it is told of the source."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, str, str]] = []
+
+    @edgevision.hookimpl
+    def edgevision_stream_event(self, model: Any, event: Any) -> None:
+        self.told.append((model, event.kind, event.message))
+
+
+def unplugged(clock: SimulatedClock) -> Iterator[Any]:
+    yield from camera(clock, 3)
+    raise StreamLostError("scripted: unplugged")
+
+
+def test_what_happens_to_the_source_is_told_counted_and_recorded(
+    scripted: type[ScriptedSource], tmp_path: Path
+) -> None:
+    clock, events, metrics = SimulatedClock(), Events(), edgevision.Metrics()
+    source = scripted(clock, lambda: unplugged(clock), lambda: camera(clock, 2))
+    model = model_on(clock, 0.001)
+    journal = edgevision.Journal(tmp_path / "runs.db")
+    with journal, edgevision.observe(journal), edgevision.observe(events), edgevision.observe(metrics):
+        stream = model.stream(source, clock=clock)
+        assert len(list(stream)) == 5
+    expected = [(event.kind, event.message) for event in stream.events]
+    assert [kind for kind, _ in expected] == ["opened", "lost", "reconnected", "ended"]
+    assert [(kind, message) for _, kind, message in events.told] == expected
+    assert {told is model for told, _, _ in events.told} == {True}
+    with edgevision.read_journal(tmp_path / "runs.db") as reader:
+        rows = [row.document for row in reader if row.kind == "event"]
+    assert [(row["status"].removeprefix("stream "), row["answer"]["message"]) for row in rows] == expected
+    assert {row["backend"] for row in rows} == {"fake"}
+    assert edgevision.verify_journal(tmp_path / "runs.db").ok
+    labels = 'backend="fake",device="cpu",precision="float32",kind="lost"'
+    assert f"edgevision_stream_events_total{{{labels}}} 1" in metrics.text()
+
+
+def test_a_damaged_frame_is_told_once_as_dropped(scripted: type[ScriptedSource]) -> None:
+    clock, events, listener = SimulatedClock(), Events(), Listener()
+    images = [numbered(0), CapturedImage(None, damage="torn"), numbered(2)]
+    with edgevision.observe(events), edgevision.observe(listener):
+        stream = model_on(clock, 0.001).stream(scripted(clock, lambda: iter(images)), "wait", clock=clock)
+        assert len(list(stream)) == 2
+    assert [event.kind for event in stream.events] == ["opened", "damaged", "ended"]
+    assert [kind for _, kind, _ in events.told] == ["opened", "ended"]
+    assert [one.status for one in listener.told].count("dropped: damaged") == 1

@@ -61,7 +61,7 @@ def test_a_video_that_is_cut_off_is_broken_after_its_last_whole_frame(tmp_path: 
 def test_a_video_without_its_index_cannot_be_opened(tmp_path: Path) -> None:
     whole = write_video(tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(StreamError, match="no video that OpenCV can open"):
+    with pytest.raises(StreamError, match="no video that (can be opened|OpenCV can open)"):
         list(MODEL.stream(tmp_path / "cut.mp4"))
 
 
@@ -108,3 +108,16 @@ def test_a_video_in_a_folder_is_told(images: Path, caplog: pytest.LogCaptureFixt
 def test_sequences_without_files_are_told(tmp_path: Path, name: str) -> None:
     with pytest.raises(StreamError, match=name.partition("/")[0].replace("*", r"\*")):
         list(MODEL.stream(tmp_path / name))
+
+
+def test_gaps_in_a_sequence_are_told_and_images_of_other_sizes_and_kinds_are_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    import cv2
+
+    shapes = {1: (6, 8, 3), 2: (60, 8), 9: (1, 1, 3), 10: (7, 9, 4), 12: (5, 5, 3)}
+    for number, shape in shapes.items():
+        cv2.imwrite(str(tmp_path / f"img_{number:04d}.png"), np.full(shape, 200, np.uint8))
+    frames = [frame for frame, result in MODEL.stream(tmp_path / "img_%04d.png") if result.ok]
+    assert [frame.image.size_wh for frame in frames] == [shape[1::-1] for shape in shapes.values()]
+    assert "7 of the numbers 1 to 12 are missing" in caplog.text

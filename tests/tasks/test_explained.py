@@ -19,7 +19,7 @@ from edgevision.tasks.classify import Classifier
 from edgevision.tasks.detections import Detection
 from edgevision.tensors import TensorSpec
 from edgevision.testing import FakeBackend
-from edgevision.testing.models import fake_classifier, fake_detector, fake_image_to_image
+from edgevision.testing.models import fake_classifier, fake_detector
 from tiny_bundles import DATA, write_artifacts
 
 LABELS = ("left", "right")
@@ -149,12 +149,6 @@ def test_curves_tell_a_map_from_another() -> None:
     assert own.deletion_area < other.deletion_area
     with pytest.raises(OptionError, match="pass the image that it explains"):
         model.explanation_curves(_image(30, 90), good)
-
-
-def test_a_model_that_makes_images_says_what_is_explained() -> None:
-    model = fake_image_to_image(lambda pixels: pixels)
-    with pytest.raises(OptionError, match="classes and objects"):
-        model.explain(_image())
 
 
 @pytest.mark.parametrize("name", ["tiny.tflite", "tiny_int8.tflite"])

@@ -53,6 +53,8 @@ def make_sizes_constant(frozen: Any, definition: Any, nodes: Mapping[str, Any]) 
     for name, values in constants.items():
         as_constant(nodes[name], np.asarray(values))
     for number, (name, position, sizes) in enumerate(shapes):
+        if name in constants:  # a table of places, reshaped
+            continue
         kind = "Tshape" if nodes[name].op == "Reshape" else "shape_type"
         shape = add_constant(definition, f"{name}/constant_shape_{number}", np.array(sizes, np.int32))
         nodes[name].input[position] = shape

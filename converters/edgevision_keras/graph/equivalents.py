@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from edgevision_keras.graph.complex_numbers import without_complex_numbers
+from edgevision_keras.graph.nodes import constant
 from edgevision_keras.graph.resampling import RESIZING_EQUIVALENTS
-from edgevision_keras.graph.substitution import with_equivalents
+from edgevision_keras.graph.substitution import Equivalent, with_equivalents
 from edgevision_keras.libraries import require_tensorflow
 
 
@@ -17,8 +19,53 @@ def with_common_operations(frozen: Any) -> Any:
     Args:
         frozen: a concrete function of constants, without function calls.
     """
-    equivalents = {"ExtractImagePatches": _patches, "HSVToRGB": _hsv_to_rgb, "RGBToHSV": _rgb_to_hsv}
-    return with_equivalents(frozen, {**RESIZING_EQUIVALENTS, **equivalents})
+    equivalents: dict[str, Equivalent] = {
+        "Cross": _cross,
+        "ExtractImagePatches": _patches,
+        "HSVToRGB": _hsv_to_rgb,
+        "Invert": lambda _, x: -1 - x,
+        "LeftShift": _left_shift,
+        "RGBToHSV": _rgb_to_hsv,
+    }
+    return with_equivalents(without_complex_numbers(frozen), {**RESIZING_EQUIVALENTS, **equivalents})
+
+
+def with_volumes_in_groups(frozen: Any) -> Any:
+    """A frozen concrete function whose convolutions of volumes have no groups.
+
+    TensorFlow runs these on a CPU only as Keras compiles them, which a frozen graph no longer says.
+    """
+    return with_equivalents(frozen, {"Conv3D": _convolution_of_groups})
+
+
+def _convolution_of_groups(operation: Any, volumes: Any, weights: Any) -> Any:
+    """Each group as a convolution of its own: LiteRT and tf2onnx have none of volumes with groups."""
+    tf = require_tensorflow()
+    channels, own = volumes.shape[-1], weights.shape[-2]
+    if None in (channels, own) or channels == own or operation.get_attr("data_format") != b"NDHWC":
+        return None
+    strides, dilations = (list(operation.get_attr(name)) for name in ("strides", "dilations"))
+    padding, groups = operation.get_attr("padding").decode(), channels // own
+    parts = zip(tf.split(volumes, groups, -1), tf.split(weights, groups, -1), strict=True)
+    return tf.concat(
+        [tf.nn.conv3d(part, weight, strides, padding, dilations=dilations) for part, weight in parts], -1
+    )
+
+
+def _cross(_: Any, a: Any, b: Any) -> Any:
+    tf = require_tensorflow()
+    if a.shape[-1] != 3 or b.shape[-1] != 3:
+        return None
+    pairs = ((1, 2), (2, 0), (0, 1))
+    return tf.stack([a[..., i] * b[..., j] - a[..., j] * b[..., i] for i, j in pairs], axis=-1)
+
+
+def _left_shift(operation: Any, x: Any, _: Any) -> Any:
+    """By constants: products with powers of two."""
+    places = constant(operation.inputs[1])
+    if places is None or np.min(places) < 0 or np.max(places) >= 8 * x.dtype.size - 1:
+        return None
+    return x * np.left_shift(np.ones_like(places), places)
 
 
 def _patches(operation: Any, images: Any) -> Any:

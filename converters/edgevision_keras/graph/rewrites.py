@@ -101,11 +101,13 @@ def _drop_casts(frozen: Any, definition: Any, nodes: Mapping[str, Any]) -> bool:
     for operation in frozen.graph.get_operations():
         if operation.type != "Cast" or operation.outputs[0].dtype != tf.float32:
             continue
-        source, is_integer = operation.inputs[0], False
+        source, kinds = operation.inputs[0], set()
         while source.op.type in ("Cast", "Identity") and source.dtype != tf.float32:
-            is_integer |= source.dtype.is_integer
+            kinds.add(source.dtype)
             source = source.op.inputs[0]
-        if source.dtype != tf.float32 or (is_integer and not is_rounded(source)):
+        is_integer = any(kind.is_integer for kind in kinds)
+        # A cast to bool asks what is not zero.
+        if source.dtype != tf.float32 or tf.bool in kinds or (is_integer and not is_rounded(source)):
             continue
         node = nodes[operation.name]
         node.input[0] = source.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edgevision_keras.graph.nodes import as_identity
@@ -50,26 +50,56 @@ def substitute(definition: Any, equivalents: Mapping[str, Equivalent]) -> bool:
 
 def _replace(definition: Any, node: Any, graph: Any, equivalent: Equivalent) -> bool:
     """Make a node of a GraphDef pass on what the equivalent computes."""
-    tf = require_tensorflow()
     operation = graph.get_operation_by_name(node.name)
     sources = [name for name in node.input if not name.startswith("^")]
-    names = [f"input_{number}" for number in range(len(sources))]
+    given = [(name, each.dtype, each.shape) for name, each in zip(sources, operation.inputs, strict=True)]
+    results = add_computation(definition, node.name, given, lambda *inputs: [equivalent(operation, *inputs)])
+    if results is None:
+        return False
+    ((name, kind),) = results
+    pass_on(node, name, kind)
+    return True
+
+
+def add_computation(
+    definition: Any,
+    prefix: str,
+    given: Sequence[tuple[str, Any, Any]],
+    compute: Callable[..., Sequence[Any | None]],
+) -> list[tuple[str, Any]] | None:
+    """Add to a GraphDef what a function computes from some of its tensors.
+
+    Args:
+        definition: is changed.
+        prefix: of the names of the new nodes.
+        given: (name, dtype, shape) of each tensor.
+        compute: from symbolic tensors to tensors; a `None` among these means that it cannot.
+
+    Returns:
+        (name, dtype) of each result; `None` if it cannot be computed.
+    """
+    tf = require_tensorflow()
+    renamed = {f"input_{number}": name for number, (name, _, _) in enumerate(given)}
     with tf.Graph().as_default() as inner:
-        inputs = [
-            tf.compat.v1.placeholder(tensor.dtype, tensor.shape, name)
-            for tensor, name in zip(operation.inputs, names, strict=True)
+        placeholders = [
+            tf.compat.v1.placeholder(kind, shape, name)
+            for name, (_, kind, shape) in zip(renamed, given, strict=True)
         ]
-        result = equivalent(operation, *inputs)
-        if result is None:
-            return False
-    renamed = dict(zip(names, sources, strict=True))
+        # A result is an operation of its own, also where it is one of the inputs.
+        results = [None if each is None else tf.identity(each) for each in compute(*placeholders)]
+    if any(each is None for each in results):
+        return None
     for each in inner.as_graph_def().node:
         if each.name in renamed:
             continue
         added = definition.node.add()
         added.CopyFrom(each)
-        added.name = f"{node.name}/{each.name}"
-        added.input[:] = [renamed.get(name, f"{node.name}/{name}") for name in each.input]
-    node.input.insert(0, f"{node.name}/{result.op.name}")
-    as_identity(node, result.dtype.as_datatype_enum)
-    return True
+        added.name = f"{prefix}/{each.name}"
+        added.input[:] = [renamed.get(name, f"{prefix}/{name}") for name in each.input]
+    return [(f"{prefix}/{each.op.name}", each.dtype) for each in results if each is not None]
+
+
+def pass_on(node: Any, name: str, kind: Any) -> None:
+    """Make a node of a GraphDef pass on the tensor of a name and a dtype."""
+    node.input.insert(0, name)
+    as_identity(node, kind.as_datatype_enum)

@@ -32,6 +32,10 @@ _ERF_BELOW = (
 _ERF_LIMIT = 4.0
 #: Factors of the argument by which TFLite's converter recognises GELU, which has a kernel of its own.
 _GELU_FACTOR = 0.70710678
+#: Axes of a batch of volumes.
+_VOLUME = 5
+#: Comparisons that counting the values of one image may take.
+_MOST_COMPARISONS = 1_000_000
 
 
 def tflite_converter(frozen: Any) -> Any:
@@ -61,10 +65,15 @@ def _equivalents() -> Mapping[str, Equivalent]:
         "Atan": one_input(lambda x: tf.atan2(x, tf.ones_like(x))),
         "Atanh": one_input(lambda x: 0.5 * tf.math.log((1 + x) / (1 - x))),
         "AvgPool3D": _pooled(tf.nn.avg_pool2d),
+        "BatchToSpaceND": _space_of_batch,
         "Cosh": one_input(lambda x: 0.5 * (tf.exp(x) + tf.exp(-x))),
+        "Cumprod": _products,
+        "DenseBincount": _counts,
         "Erf": lambda operation, x: None if _is_gelu(operation) else _erf(x),
         "Erfc": lambda operation, x: None if _is_gelu(operation) else 1 - _erf(x),
+        "MatrixDiagPartV3": _diagonal,
         "MaxPool3D": _pooled(tf.nn.max_pool2d),
+        "SpaceToBatchND": _batch_of_space,
         "Sinh": one_input(lambda x: 0.5 * (tf.exp(x) - tf.exp(-x))),
         "Tan": one_input(lambda x: tf.sin(x) / tf.cos(x)),
     }
@@ -126,3 +135,98 @@ def _pooled(pool: Callable[..., Any]) -> Equivalent:
         return tf.reshape(x, (-1, x.shape[1], height, width, channels))
 
     return equivalent
+
+
+def _products(operation: Any, x: Any, _: Any) -> Any:
+    """Products of all values up to each, in steps that double the number of factors."""
+    tf = require_tensorflow()
+    axis = constant(operation.inputs[1])
+    if axis is None or x.shape[int(axis)] is None:
+        return None
+    axis = int(axis) % x.shape.rank
+    length = int(x.shape[axis])
+    reverse = operation.get_attr("reverse")
+
+    def shifted(values: Any, places: int) -> Any:
+        begin, size = [0] * x.shape.rank, [-1] * x.shape.rank
+        begin[axis], size[axis] = places if reverse else 0, length - places
+        kept = tf.slice(values, begin, size)
+        ones = tf.ones_like(tf.slice(values, [0] * x.shape.rank, [*size[:axis], places, *size[axis + 1 :]]))
+        return tf.concat([kept, ones] if reverse else [ones, kept], axis)
+
+    if operation.get_attr("exclusive"):
+        x = shifted(x, 1)
+    places = 1
+    while places < length:
+        x = x * shifted(x, places)
+        places *= 2
+    return x
+
+
+def _counts(operation: Any, x: Any, _: Any, weights: Any) -> Any:
+    """Each value compared with each bin; values outside of the bins are counted nowhere."""
+    tf = require_tensorflow()
+    size = _bins(operation.inputs[1])
+    if size is None or x.shape.rank != 2 or (x.shape[-1] or 1) * int(size) > _MOST_COMPARISONS:
+        return None
+    found = tf.equal(tf.expand_dims(x, -1), tf.range(int(size), dtype=x.dtype))
+    if operation.get_attr("binary_output"):
+        return tf.cast(tf.reduce_any(found, axis=1), operation.outputs[0].dtype)
+    counted = tf.cast(found, operation.outputs[0].dtype)
+    if operation.inputs[2].shape.num_elements() != 0:
+        counted = counted * tf.expand_dims(weights, -1)
+    return tf.reduce_sum(counted, axis=1)
+
+
+def _bins(size: Any) -> Any:
+    """A number of bins; of one that depends on the values, its limits where they are the same."""
+    if size.op.type != "Minimum":
+        return constant(size)
+    most, least = (constant(tensor) for tensor in (size.op.inputs[0], size.op.inputs[1].op.inputs[0]))
+    is_limited = size.op.inputs[1].op.type == "Maximum" and most is not None and least is not None
+    return most if is_limited and most == least else None
+
+
+def _diagonal(operation: Any, x: Any, *_: Any) -> Any:
+    """The main diagonal of matrices, as a lookup in their values."""
+    tf = require_tensorflow()
+    place = constant(operation.inputs[1])
+    rows, columns = x.shape[-2:]
+    if place is None or np.any(place) or None in x.shape[1:] or x.shape.rank < 3:
+        return None
+    flat = tf.reshape(x, (-1, *x.shape[1:-2], rows * columns))
+    return tf.gather(flat, np.arange(min(rows, columns)) * (columns + 1), axis=-1)
+
+
+def _batch_of_space(operation: Any, x: Any, *_: Any) -> Any:
+    """Volumes in blocks, an axis at a time: the kernel of TFLite takes images alone."""
+    tf = require_tensorflow()
+    blocks, paddings = (constant(tensor) for tensor in operation.inputs[1:])
+    if x.shape.rank != _VOLUME or blocks is None or paddings is None or None in x.shape[1:]:
+        return None
+    x = tf.pad(x, [[0, 0], *paddings.tolist(), *[[0, 0]] * (_VOLUME - 1 - len(blocks))])
+    for axis, block in reversed(list(enumerate(blocks.tolist(), start=1))):
+        sizes = x.shape.as_list()
+        before, after = int(np.prod(sizes[1:axis])), int(np.prod(sizes[axis + 1 :]))
+        parts = tf.reshape(x, (-1, before, sizes[axis] // block, block, after))
+        sizes[axis] //= block
+        x = tf.reshape(tf.transpose(parts, (3, 0, 1, 2, 4)), (-1, *sizes[1:]))
+    return x
+
+
+def _space_of_batch(operation: Any, x: Any, *_: Any) -> Any:
+    """The volumes of `_batch_of_space` again."""
+    tf = require_tensorflow()
+    blocks, crops = (constant(tensor) for tensor in operation.inputs[1:])
+    if x.shape.rank != _VOLUME or blocks is None or crops is None or None in x.shape[1:]:
+        return None
+    for axis, block in enumerate(blocks.tolist(), start=1):
+        sizes = x.shape.as_list()
+        before, after = int(np.prod(sizes[1:axis])), int(np.prod(sizes[axis + 1 :]))
+        # One batch for each place in the blocks: as many as the blocks are long.
+        parts = tf.reshape(x, (block, -1, before, sizes[axis], after))
+        sizes[axis] *= block
+        x = tf.reshape(tf.transpose(parts, (1, 2, 3, 0, 4)), (-1, *sizes[1:]))
+    begins = [0, *crops[:, 0].tolist(), *[0] * (_VOLUME - 1 - len(blocks))]
+    sizes = [size - int(crop.sum()) for size, crop in zip(x.shape.as_list()[1:], crops, strict=False)]
+    return tf.slice(x, begins, [-1, *sizes, *x.shape.as_list()[1 + len(blocks) :]])

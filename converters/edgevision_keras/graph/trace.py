@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgevision.tensors import TensorSpec
+from edgevision_keras.graph.equivalents import with_volumes_in_groups
 from edgevision_keras.graph.float32 import to_float32
 from edgevision_keras.graph.freezing import concrete_function, frozen_definition
 from edgevision_keras.graph.open_batch import is_open, open_batch
@@ -109,7 +110,9 @@ def trace(
     if batch is not None:
         open_batch(definition, batch, given)
     outputs = {name: traced.structured_outputs[name].shape for name in sorted(traced.structured_outputs)}
-    frozen = rewritten(concrete_function(definition, given, returned, specs(None), outputs))
+    frozen = with_volumes_in_groups(
+        rewritten(concrete_function(definition, given, returned, specs(None), outputs))
+    )
     if batch is not None and not is_open(traced, frozen, batch, specs(batch)):
         raise FixedBatchError(batch)
     return Trace(

@@ -251,7 +251,10 @@ def _unroll(layer: Any) -> None:
         getattr(layer, name) for name in ("forward_layer", "backward_layer") if hasattr(layer, name)
     ]
     recurrent = directions or [layer] * hasattr(layer, "unroll")
-    sizes: Sequence[int | None] = getattr(getattr(layer, "input", None), "shape", ()) if recurrent else ()
+    read = getattr(layer, "input", None) if recurrent else None
+    # Of a masked layer, the sequence and the mask.
+    first = read[0] if isinstance(read, (list, tuple)) and read else read
+    sizes: Sequence[int | None] = getattr(first, "shape", ())
     if len(sizes) >= 2 and sizes[1] is not None and sizes[1] <= _MOST_STEPS:
         for each in recurrent:
             each.unroll = True

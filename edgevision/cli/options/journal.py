@@ -14,11 +14,12 @@ from edgevision.cli.options.path import PATH
 from edgevision.errors import first_line
 from edgevision.imaging.frame import Frame
 from edgevision.journal.choices import KEPT_FRAMES
+from edgevision.system.log import warning
 
 if TYPE_CHECKING:  # SQLite and the chain are imported where they are used
     from edgevision.journal.journal import Journal
     from edgevision.streaming.records import StreamFrame, StreamResult
-    from edgevision.tasks.kinds import Model
+    from edgevision.tasks.base import TaskModel
 
 JOURNAL_OPTIONS = (
     option(
@@ -57,14 +58,21 @@ def journal_of(arguments: Mapping[str, Any], *, wait: bool) -> Iterator[Journal 
         return
     from edgevision.journal.journal import Journal
 
-    with Journal(path, frames=frames or "none", wait=wait, on_error="raise" if wait else "warn") as journal:
-        yield journal
+    journal = Journal(path, frames=frames or "none", wait=wait, on_error="raise" if wait else "warn")
+    try:
+        with journal:
+            yield journal
+    finally:
+        if journal.skipped:
+            rows = journal.skipped + journal.acknowledged
+            where = "edgevision journal show says where and why"
+            warning("%s: %d of %d rows could not be written; %s", path, journal.skipped, rows, where)
 
 
 class AnswerLog:
     """Records the answers of one model about files; does nothing without a journal."""
 
-    def __init__(self, journal: Journal | None, model: Model) -> None:
+    def __init__(self, journal: Journal | None, model: TaskModel) -> None:
         self._journal = journal
         self._model = model
 

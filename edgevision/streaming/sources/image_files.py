@@ -81,4 +81,8 @@ def _numbered(pattern: Path) -> list[Path]:
     numbered = sorted((int(match[1]), entry) for match, entry in names if match)
     if not numbered:
         raise StreamError(f"{pattern}: no file has a name of this form")
+    first, last = numbered[0][0], numbered[-1][0]
+    missing = last - first + 1 - len({number for number, _ in numbered})
+    if missing:
+        warning("%s: %d of the numbers %d to %d are missing", pattern, missing, first, last)
     return [entry for _, entry in numbered]

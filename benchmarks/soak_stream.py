@@ -1,0 +1,141 @@
+"""Streams that run for minutes: latencies per minute, and memory, descriptors and threads that must not grow.
+
+Each pair of backend and kind of session has a process of its own, and all run at the same time.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import numpy as np
+from networks import SHARED
+from numpy.typing import NDArray
+
+import edgevision
+from edgevision import SessionSettings
+
+MODEL = SHARED / "models" / "mobilenet_v1_0.25_224_quant_metadata.tflite"
+KINDS = tuple((backend, how) for backend in ("tflite", "openvino") for how in ("in-process", "isolated"))
+#: Before growth is measured: what a runtime and an allocator keep for the process.
+_WARM_UP_S = 60.0
+_BETWEEN_SAMPLES_S = 2.0
+#: A slope is told from noise if it is so many standard errors from 0, and adds so much in an hour.
+_ERRORS, _MOST_MB_PER_HOUR = 3.0, 4.0
+
+
+class Sample(NamedTuple):
+    """Resources of a process and its children at one time."""
+
+    at_s: float
+    resident_mb: float
+    descriptors: int
+    threads: int
+
+
+def soak_all(minutes: float, fps: float) -> bool:
+    """Run all kinds at once, each in a process; True if none failed."""
+    script = f"import soak_stream; raise SystemExit(not soak_stream.soak(*ARGUMENTS, {minutes}, {fps}))"
+    commands = [script.replace("*ARGUMENTS", f"{backend!r}, {how!r}") for backend, how in KINDS]
+    here = Path(__file__).parent
+    runs = [subprocess.Popen([sys.executable, "-c", command], cwd=here) for command in commands]
+    codes = [run.wait() for run in runs]
+    return not any(codes)
+
+
+def soak(backend: str, how: str, minutes: float, fps: float) -> bool:
+    """Stream for some minutes; print a line per minute and one at the end; False if something grew."""
+    name = f"{backend} {how}"
+    settings = SessionSettings(threads=1)
+    samples: list[Sample] = []
+    with edgevision.load(
+        MODEL, backend, settings=settings, tune=False, isolate=how == "isolated", selftest="never"
+    ) as model:
+        stream = model.stream(_camera(minutes * 60, fps), "latest")
+        began = minute_began = time.monotonic()
+        answer_ms: list[float] = []
+        age_ms: list[float] = []
+        for _, result in stream:
+            result.value  # noqa: B018 - raises if a frame failed
+            times, now = result.times, time.monotonic()
+            answer_ms.append(times.preprocess_ms + times.inference_ms + times.postprocess_ms)
+            age_ms.append(result.age_ms)
+            if not samples or now - began - samples[-1].at_s >= _BETWEEN_SAMPLES_S:
+                samples.append(_sample(now - began))
+            if now - minute_began >= 60:
+                click.echo(
+                    f"{name}, minute {(now - began) / 60:.0f}: {_told(answer_ms, age_ms, samples[-1])}"
+                )
+                minute_began, answer_ms, age_ms = now, [], []
+        counters = stream.counters
+    slope, error = _slope_mb_per_hour(samples)
+    later = [sample for sample in samples if sample.at_s >= _WARM_UP_S]
+    descriptors = max(sample.descriptors for sample in later) - later[0].descriptors
+    threads = max(sample.threads for sample in later) - later[0].threads
+    grows = slope > max(_ERRORS * error, _MOST_MB_PER_HOUR) or descriptors > 0 or threads > 0
+    click.echo(
+        f"{name}: {counters.answered} of {counters.captured} frames answered, dropped {counters.dropped}; "
+        f"memory {slope:+.2f} MB per hour (standard error {error:.2f}), {later[0].resident_mb:.1f} MB after "
+        f"the first minute, {later[-1].resident_mb:.1f} MB at the end; descriptors {descriptors:+d}, threads "
+        f"{threads:+d}: {'GROWS' if grows else 'ok'}"
+    )
+    return not grows
+
+
+def _camera(seconds: float, fps: float) -> Iterator[NDArray[np.uint8]]:
+    random = np.random.default_rng(0)
+    frames = random.integers(0, 256, (30, 480, 640, 3), np.uint8)
+    start = time.monotonic()
+    for index in range(round(seconds * fps)):
+        time.sleep(max(0.0, start + (index + 1) / fps - time.monotonic()))
+        yield frames[index % len(frames)]
+
+
+def _told(answer_ms: list[float], age_ms: list[float], sample: Sample) -> str:
+    answer, age = np.percentile(answer_ms, (50, 99)), np.percentile(age_ms, (50, 99))
+    return (
+        f"{len(age_ms)} answers, p50 {answer[0]:.2f} p99 {answer[1]:.2f} ms; age p50 {age[0]:.1f} p99 "
+        f"{age[1]:.1f} ms; {sample.resident_mb:.1f} MB, {sample.descriptors} descriptors, "
+        f"{sample.threads} threads"
+    )
+
+
+def _slope_mb_per_hour(samples: list[Sample]) -> tuple[float, float]:
+    """Slope of the resident memory after the warm-up, by least squares, and its standard error.
+
+    Neighbouring samples are not independent: the error is that of means over ten of them.
+    """
+    later = np.array([sample[:2] for sample in samples if sample.at_s >= _WARM_UP_S])
+    means = later[: len(later) // 10 * 10].reshape(-1, 10, 2).mean(1)
+    if len(means) < 3:
+        raise click.UsageError("--minutes: expected 3 at least: the first one is not counted")
+    hours, mb = means[:, 0] / 3600, means[:, 1]
+    slope, start = np.polyfit(hours, mb, 1)
+    residuals = mb - (slope * hours + start)
+    variance = float(residuals @ residuals) / (len(mb) - 2)
+    return float(slope), float(np.sqrt(variance / ((hours - hours.mean()) ** 2).sum()))
+
+
+def _sample(at_s: float) -> Sample:
+    """Of this process and its children, which an isolated session has."""
+    pids = ["self", *_children()]
+    pages = descriptors = threads = 0
+    for pid in pids:
+        process = Path("/proc", pid)
+        try:
+            pages += int((process / "statm").read_text().split()[1])
+            descriptors += sum(1 for _ in (process / "fd").iterdir())
+            threads += sum(1 for _ in (process / "task").iterdir())
+        except OSError:  # it ended meanwhile
+            continue
+    return Sample(at_s, pages * 4096 / 1e6, descriptors, threads)
+
+
+def _children() -> Iterator[str]:
+    for task in Path("/proc/self/task").iterdir():
+        yield from (task / "children").read_text().split()
