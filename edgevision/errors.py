@@ -132,12 +132,20 @@ class MissingRuntimeError(PluginError):
     """A plugin is installed, but the runtime or library that it needs is not.
 
     Attributes:
-        extra: the extra of the `edgevision` distribution that installs it.
+        extra: the extra of the `edgevision` distribution that installs it; of another package's plugin, any
+            word.
     """
 
-    def __init__(self, extra: str, reason: str) -> None:
+    def __init__(self, extra: str, reason: str, command: str = "") -> None:
+        """Name what is missing.
+
+        Args:
+            extra: the attribute.
+            reason: what is missing.
+            command: the command that installs it; by default that for the extra.
+        """
         self.extra = extra
-        super().__init__(f"{reason}; run: {install_command(extra)}")
+        super().__init__(f"{reason}; run: {command or install_command(extra)}")
 
 
 class PluginFailedError(PluginError):
