@@ -19,9 +19,9 @@ def compact(content: bytes, interface: Collection[str]) -> bytes:
     """The same network in fewer bytes.
 
     Names that OpenVINO counts over all models of the process are counted from 0, so that the same network has
-    the same bytes. Left out are white space, constants that repeat others, the shapes of ports, which OpenVINO
-    infers when it reads a network, the names of inner tensors, which repeat those of the layers, and the
-    settings of the quantizer.
+    the same bytes. Left out are white space, constants that repeat others, the shapes of ports, which
+    OpenVINO infers when it reads a network, the names of inner tensors, which repeat those of the layers, and
+    the settings of the quantizer.
 
     Args:
         content: the ``.xml`` file.
