@@ -8,10 +8,11 @@ from xml.etree import ElementTree
 
 #: The scopes that the conversion itself opens, around those of the source's layers.
 _SCOPE = re.compile(r"^(int8/)?source/(functional|sequential)?[^/]*/")
-#: Names that OpenVINO makes up: the type of an operation and a number.
+#: Names that OpenVINO and tf2onnx make up: the type of an operation and a number; a name, ``__``, a number.
 _COUNTED = re.compile(
     r"\b(Constant|Convert|Multiply|Add|Subtract|Divide|Reshape|Transpose|ShapeOf|Gather|Concat|Squeeze|"
-    r"Unsqueeze|FakeQuantize|FakeConvert|MatMul|Broadcast|Range|StridedSlice|Select|Power|Clamp|Split|VariadicSplit|Slice|Convolution|GroupConvolution)_(\d+)(?!\d)"
+    r"Unsqueeze|FakeQuantize|FakeConvert|MatMul|Broadcast|Range|StridedSlice|Select|Power|Clamp|Split|"
+    r"VariadicSplit|Slice|Convolution|GroupConvolution)_(\d+)|(?<=\w)(_)_(\d+)"
 )
 
 
@@ -32,7 +33,7 @@ def compact(content: bytes, interface: Collection[str]) -> bytes:
     for layer in root.iter("layer"):
         if layer.get("type") not in ("Parameter", "Result"):
             name = _SCOPE.sub("", layer.get("name", ""))
-            layer.set("name", _COUNTED.sub(lambda match: f"{match[1]}_{_place(match[2], places)}", name))
+            layer.set("name", _COUNTED.sub(lambda match: _recounted(match, places), name))
         for port in layer.findall("input/port"):
             port.attrib.pop("precision", None)
         for port in layer.iter("port"):
@@ -53,9 +54,10 @@ def compact(content: bytes, interface: Collection[str]) -> bytes:
     return text.replace(b" />", b"/>")
 
 
-def _place(number: str, places: dict[str, int]) -> int:
-    """The place of a number among those that occurred before."""
-    return places.setdefault(number, len(places))
+def _recounted(match: re.Match[str], places: dict[str, int]) -> str:
+    """A name with the place of its number among those that occurred before."""
+    kind, number = match[1] or match[3], match[2] or match[4]
+    return f"{kind}_{places.setdefault(number, len(places))}"
 
 
 def _share_constants(root: ElementTree.Element) -> None:
