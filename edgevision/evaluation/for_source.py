@@ -35,7 +35,7 @@ def evaluator_for_source(
     """
     model = SourceModel(source, options, plugins)
     choice = choose_task(model.facts)
-    with _other_tasks_named(choice):
+    with _other_tasks_named(choice, model):
         return _evaluation(choice).for_source(model, examples)
 
 
@@ -58,17 +58,15 @@ def check_stated(
     model = SourceModel(source, options, plugins)
     missing = MissingOptions(model.where)
     with missing.collected():
-        choice = choose_task(model.facts)
-        with _other_tasks_named(choice):
-            _evaluation(choice).check_stated(model, folders)
-        return
-    # The task is not known, so that nothing has asked for the rest.
-    unknown = MissingOptions(model.where)
-    with unknown.collected():
         model.preprocessing()
-    with unknown.collected():
-        missing.check()
-    unknown.check()
+    choice = None
+    with missing.collected():
+        choice = choose_task(model.facts)
+    if choice is None:  # what its task would ask is not known either
+        return missing.check()
+    with _other_tasks_named(choice, model):
+        _evaluation(choice).check_stated(model, folders)
+    return None
 
 
 def _evaluation(choice: TaskChoice) -> TaskEvaluation:
@@ -77,12 +75,23 @@ def _evaluation(choice: TaskChoice) -> TaskEvaluation:
 
 
 @contextmanager
-def _other_tasks_named(choice: TaskChoice) -> Iterator[None]:
-    """Add the other tasks that such a network may be of to what a caller is asked."""
+def _other_tasks_named(choice: TaskChoice, model: SourceModel) -> Iterator[None]:
+    """Add the other tasks that such a network may be of to what a caller is asked of the task."""
     try:
         yield
     except MissingOptionError as error:
-        if not choice.others:
+        of_input = _questions_of_input(model)
+        of_task = [question for question in error.questions if question not in of_input]
+        if not choice.others or not of_task:
             raise
-        *others, last = error.questions
-        raise MissingOptionError(error.where, *others, f"{last}; {choice.hint}") from None
+        hinted = {of_task[-1]: f"{of_task[-1]}; {choice.hint}"}
+        questions = (hinted.get(question, question) for question in error.questions)
+        raise MissingOptionError(error.where, *questions) from None
+
+
+def _questions_of_input(model: SourceModel) -> tuple[str, ...]:
+    try:
+        model.preprocessing()
+    except MissingOptionError as error:
+        return error.questions
+    return ()

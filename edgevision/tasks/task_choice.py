@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgevision.errors import EdgeVisionError, MissingOptionError, OptionError, first_line
+from edgevision.errors import MissingOptionError, OptionError, PluginFailedError, first_line
 from edgevision.system.log import info
 from edgevision.tasks.kind import Claim, NetworkFacts, TaskKind, check_task_options, task_kind, task_kinds
 
@@ -61,9 +61,7 @@ def _claims(network: NetworkFacts) -> list[tuple[TaskKind, Claim]]:
     for kind in task_kinds().values():
         try:
             claim = kind.recognise(network)
-        except EdgeVisionError:
-            raise
-        except Exception as error:  # of a third party's plugin: the others go on without it
+        except PluginFailedError as error:  # of a third party's plugin: the others go on without it
             info("task '%s' fails to look at the outputs: %s", kind.name, first_line(error))
             continue
         if claim is not None:

@@ -41,7 +41,7 @@ def _kind(claim: Claim | None = Claim.STATED, name: str = "count", **others: Any
         **{"schema": {"type": "object", "properties": {"name": {"const": name}}, "required": ["name"]}},
         "options": (TaskOption("most", "The most things."),),
         "recognise": lambda network: claim,
-        **dict.fromkeys(("model", "lines", "draw", "evaluation")),
+        **dict.fromkeys(("model", "lines", "draw", "evaluation"), print),
     }
     return SimpleNamespace(**{**facts, **others})
 
