@@ -140,6 +140,7 @@ if TYPE_CHECKING:
     from edgevision.metrics.changes import Confusion as Confusion
     from edgevision.metrics.changes import Flip as Flip
     from edgevision.metrics.changes import PixelChange as PixelChange
+    from edgevision.metrics.changes import ResultChange as ResultChange
     from edgevision.metrics.comparison import ClassifyDetails as ClassifyDetails
     from edgevision.metrics.comparison import ClassMetrics as ClassMetrics
     from edgevision.metrics.comparison import Comparison as Comparison
@@ -147,6 +148,7 @@ if TYPE_CHECKING:
     from edgevision.metrics.comparison import GenerateDetails as GenerateDetails
     from edgevision.metrics.comparison import LabelAgreement as LabelAgreement
     from edgevision.metrics.comparison import Metric as Metric
+    from edgevision.metrics.comparison import ResultDetails as ResultDetails
     from edgevision.metrics.intervals import Interval as Interval
     from edgevision.metrics.measures import ClassMetricValues as ClassMetricValues
     from edgevision.metrics.measures import Measures as Measures
@@ -193,7 +195,7 @@ if TYPE_CHECKING:
     from edgevision.tasks.generation_settings import ImageToImageSettings as ImageToImageSettings
     from edgevision.tasks.generation_settings import LatentSettings as LatentSettings
     from edgevision.tasks.generation_settings import NoiseSchedule as NoiseSchedule
-    from edgevision.tasks.kinds import Model as Model
+    from edgevision.tasks.model_types import Model as Model
     from edgevision.tasks.options import TaskOptions as TaskOptions
     from edgevision.tasks.prediction_sets import PredictionSets as PredictionSets
     from edgevision.tasks.score_calibration import OperatingPoint as OperatingPoint
@@ -272,7 +274,7 @@ _NAMES = {
     "loading.install": ("Installed", "install", "roll_back"),
     "loading.load": ("load", "load_classifier", "load_detector", "load_generator"),
     "loading.requirements": ("Requirements", "UnmetRequirement"),
-    "metrics.changes": ("BoxChange", "Confusion", "Flip", "PixelChange"),
+    "metrics.changes": ("BoxChange", "Confusion", "Flip", "PixelChange", "ResultChange"),
     "metrics.reliability": ("Reliability", "ReliabilityBin"),
     "metrics.comparison": (
         "ClassMetrics",
@@ -282,6 +284,7 @@ _NAMES = {
         "GenerateDetails",
         "LabelAgreement",
         "Metric",
+        "ResultDetails",
     ),
     "metrics.intervals": ("Interval",),
     "metrics.measures": ("ClassMetricValues", "Measures", "MetricValue"),
@@ -322,7 +325,7 @@ _NAMES = {
         "LatentSettings",
         "NoiseSchedule",
     ),
-    "tasks.kinds": ("Model",),
+    "tasks.model_types": ("Model",),
     "tasks.options": ("TaskOptions",),
     "tasks.prediction_sets": ("PredictionSets",),
     "tasks.score_calibration": ("OperatingPoint", "ScoreCalibration"),

@@ -55,6 +55,11 @@ def edgevision_decoders() -> Iterable[Decoder]:  # type: ignore[empty-body]
 
 
 @hookspec
+def edgevision_tasks() -> Iterable[Any]:  # type: ignore[empty-body]
+    """Kinds of tasks, each an `edgevision.tasks.api.TaskKind`."""
+
+
+@hookspec
 def edgevision_export_formats() -> Iterable[ExportFormat]:  # type: ignore[empty-body]
     """Forms of a model that other programs expect, for ``edgevision export``."""
 

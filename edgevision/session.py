@@ -91,9 +91,10 @@ def open_session(
         )
     if not _is_device(session.device, settings.device):
         session.close()
+        where = session.device or "no stated device"
         raise DeviceError(
-            f"backend '{backend.name}' would run {artifact.name} on {session.device}, not on "
-            f"{settings.device} as requested; request {session.device} or another backend"
+            f"backend '{backend.name}' would run {artifact.name} on {where}, not on {settings.device} as "
+            f"requested; request {where} or another backend"
         )
     return CheckedSession(session, backend.name, settings.threads)
 

@@ -28,6 +28,10 @@ NOT_EXPORTED = {
         (f"edgevision.system.clock.{name}" for name in ("Clock", "Condition", "Running")),
         "time and threads, which tests replace by `edgevision.testing.SimulatedClock`",
     ),
+    **dict.fromkeys(
+        ("edgevision.tasks.base.TaskModel", "edgevision.tasks.description.Task"),
+        "contract of a task: `edgevision.tasks.api` has what its author needs",
+    ),
     "edgevision.decoder.Candidates": "contract of a plugin; callers get `Detections`",
     "edgevision.streaming.call_arguments.CallArguments": "a `Stream` is made of it by `model.stream`",
 }

@@ -390,7 +390,7 @@ class _OneTracker:
 
 def tracked(model: ev.Detector, **arguments: Any) -> list[str]:
     plugin = _OneTracker()
-    registry().manager.register(plugin, "one")
+    registry().register(plugin, "one")
     try:
         stream = model.track(**arguments)
         return [str(result.value.tracker_id) for _, result in stream]

@@ -25,13 +25,12 @@ from edgevision.system.progress import Progress, Steps
 from edgevision.system.shown import shown
 from edgevision.system.timing import Call, Times, interleave
 from edgevision.tasks.base import TaskModel
-from edgevision.tasks.classify import Classifier
-from edgevision.tasks.detect import Detector
-from edgevision.tasks.generation.image_to_image import ImageToImage
+from edgevision.tasks.image_model import ImageModel
+from edgevision.tasks.single_run import SingleRun
 from edgevision.tensors import MAX_SIDE
 
 if TYPE_CHECKING:
-    from edgevision.tasks.kinds import Model
+    from edgevision.tasks.model_types import Model
 
 #: Share of the time for the latency of the stages; the rest is for the throughput on all cores.
 _STAGES_SHARE = 0.75
@@ -156,7 +155,7 @@ def bench(
             seconds * (1 - _STAGES_SHARE),
         )
         steps.measured(1)
-    session, task = model.session, _task_name(model)
+    session, task = model.session, model.task.name
     return BenchResult(
         task=task,
         backend=session.backend,
@@ -193,17 +192,15 @@ def _subjects(
     """One subject per stream, each on its own slot."""
     session = model.session
     frame: Any = smooth_frame(frame_wh)
-    if isinstance(model, (Classifier, Detector, ImageToImage)):
+    if isinstance(model, ImageModel):
         frame = camera_frame(frame_wh, model.preprocessing.mapping)
-    if isinstance(model, (Classifier, Detector)):
+    if isinstance(model, SingleRun):
         return [
             frame_subject(model, frame, batch, slots.enter_context(session.lease(batch)))
             for _ in range(streams)
         ]
     generate = (
-        partial(model, [frame] * batch)
-        if isinstance(model, ImageToImage)
-        else partial(model.sample, batch, 0)
+        partial(model, [frame] * batch) if isinstance(model, ImageModel) else partial(model.sample, batch, 0)
     )
     batches = batches_of(session, generate)
     leases = (slots.enter_context(session.lease(batches[0])) for _ in range(streams))
@@ -211,10 +208,4 @@ def _subjects(
 
 
 def _takes_frames(model: Model) -> bool:
-    return isinstance(model, (Classifier, Detector, ImageToImage))
-
-
-def _task_name(model: Model) -> str:
-    if isinstance(model, Classifier):
-        return "classify"
-    return "detect" if isinstance(model, Detector) else "generate"
+    return isinstance(model, ImageModel)

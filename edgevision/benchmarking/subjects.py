@@ -17,8 +17,7 @@ from edgevision.imaging.frame import Frame
 from edgevision.imaging.levels import ValueMapping, linear_window
 from edgevision.session import CheckedSession
 from edgevision.system.timing import Call
-from edgevision.tasks.classify import Classifier
-from edgevision.tasks.detect import Detector
+from edgevision.tasks.single_run import SingleRun
 from edgevision.tensors import Array
 
 Pixels = NDArray[np.uint8]
@@ -71,8 +70,8 @@ def camera_frame(size_wh: tuple[int, int], mapping: ValueMapping) -> Pixels | Fr
     return Frame(stored, window=lambda one: (one / np.float32(65535)).astype(np.float32))
 
 
-def frame_subject(model: Classifier | Detector, frame: Pixels | Frame, batch: int, slot: Slot) -> Subject:
-    """A classifier or detector on `batch` copies of a frame, with its stages on `slot`."""
+def frame_subject(model: SingleRun, frame: Pixels | Frame, batch: int, slot: Slot) -> Subject:
+    """A model on `batch` copies of a frame, with its stages on `slot`."""
     if isinstance(frame, Frame):
         return _deep_subject(model, frame, batch, slot)
     slots = list(next(iter(slot.inputs.values())))
@@ -107,7 +106,7 @@ def frame_subject(model: Classifier | Detector, frame: Pixels | Frame, batch: in
     return Subject(_whole(model, frame, batch), stages, fused, invoke, needed)
 
 
-def _deep_subject(model: Classifier | Detector, frame: Frame, batch: int, slot: Slot) -> Subject:
+def _deep_subject(model: SingleRun, frame: Frame, batch: int, slot: Slot) -> Subject:
     """As `frame_subject`, for a frame with more than 8 bits: black and white are found before the resize."""
     slots = list(next(iter(slot.inputs.values())))
     small = model.preprocessing.resized_frame(frame)
@@ -175,7 +174,7 @@ class _CountedSlot:
         return self._slot.run()
 
 
-def _whole(model: Classifier | Detector, frame: Pixels | Frame, batch: int) -> Call:
+def _whole(model: SingleRun, frame: Pixels | Frame, batch: int) -> Call:
     if batch == 1:
         return lambda: model(frame)
     frames = [frame] * batch

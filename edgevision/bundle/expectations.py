@@ -21,12 +21,10 @@ from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.plugins import Registry
 from edgevision.session import CheckedSession
 from edgevision.system.strict_json import read_json
-from edgevision.tasks.classify import Classifier
-from edgevision.tasks.description import DetectTask, GenerateTask, Task
-from edgevision.tasks.detect import Detector
+from edgevision.tasks.description import Task
 from edgevision.tasks.detections import Detections
+from edgevision.tasks.kind import ModelParts, ResultReplayer, kind_of
 from edgevision.tasks.score_calibration import ScoreCalibration
-from edgevision.tasks.task_model import model_of_task
 from edgevision.tensors import Array, TensorSpec
 
 Floats = NDArray[np.float32]
@@ -58,7 +56,8 @@ class Expectations:
         tolerances: artifact id -> output name -> largest difference of a value from the known one, as a share
             of the range of that output's known answers; those of integer artifacts, measured on themselves.
         results: artifact id -> float32 ``(n, classes)``, the scores of a classifier; or ``(n, 7)``, the
-            objects of a detector: number of the image, class, score, left, top, right, bottom.
+            objects of a detector: number of the image, class, score, left, top, right, bottom; of other
+            tasks, what `edgevision.tasks.kind.ResultReplayer` says.
     """
 
     labels: tuple[str, ...]
@@ -143,26 +142,20 @@ class ModelPath:
             specs: the inputs and the outputs of the artifact.
             score_calibration: of the artifact.
         """
-        if isinstance(self.task, GenerateTask) or self.images is None:
+        kind = kind_of(self.task)
+        if not isinstance(kind, ResultReplayer) or self.images is None:
             return None
         session = CheckedSession(_Replay(specs, outputs, len(self.images)), "known answers")
-        with model_of_task(
-            session, self.task, self.preprocessing, self.labels, score_calibration, self.plugins
-        ) as model:
-            rows = []
-            for place, image in enumerate(self.images[:_MOST_RESULTS]):
-                if isinstance(model, Classifier):
-                    rows.append(model(_frame(image)).scores[None])
-                elif isinstance(model, Detector):
-                    rows.append(_objects(place, model(_frame(image))))
+        parts = ModelParts(self.preprocessing, self.labels, score_calibration, self.plugins)
+        with kind.model(session, self.task, parts) as model:
+            shown = self.images[:_MOST_RESULTS]
+            rows = [kind.known_rows(place, model(_frame(image))) for place, image in enumerate(shown)]
         return np.concatenate(rows).astype(np.float32) if rows else None
 
     def gives(self, found: Floats, known: Floats) -> bool:
         """True if two results are the same."""
-        if not isinstance(self.task, DetectTask):
-            return found.shape == known.shape and bool(np.abs(found - known).max() <= _SCORE_TOLERANCE)
-        threshold = self.task.score_threshold
-        return _has_best_of(known, found, threshold) and _has_best_of(found, known, threshold)
+        kind = kind_of(self.task)
+        return not isinstance(kind, ResultReplayer) or kind.same_results(found, known, self.task)
 
     def _values(self, image: NDArray[Any]) -> Floats:
         assert self.preprocessing is not None  # noqa: S101 (its caller has looked)
@@ -258,7 +251,18 @@ def _frame(image: NDArray[Any]) -> NDArray[Any] | Frame:
     return image if image.dtype == np.uint8 else Frame(image, levels=(0.0, 1.0))
 
 
-def _objects(place: int, found: Detections) -> Floats:
+def same_values(found: Floats, known: Floats, tolerance: float = _SCORE_TOLERANCE) -> bool:
+    """True if two arrays have the same shape, and no value differs by more than `tolerance`."""
+    return found.shape == known.shape and bool(np.abs(found - known).max(initial=0.0) <= tolerance)
+
+
+def same_objects(found: Floats, known: Floats, score_threshold: float) -> bool:
+    """True if the best objects of each are among the other's; see `object_rows`."""
+    return _has_best_of(known, found, score_threshold) and _has_best_of(found, known, score_threshold)
+
+
+def object_rows(place: int, found: Detections) -> Floats:
+    """Objects as float32 ``(n, 7)``: number of the image, class, score, left, top, right, bottom."""
     columns = [np.full(len(found), place), found.class_ids, found.scores]
     return np.concatenate([np.stack(columns, axis=1), found.boxes_xyxy], axis=1).astype(np.float32)
 

@@ -35,7 +35,7 @@ from edgevision.evaluation.compare import SIGNIFICANCE, BundleComparison, Paired
 from edgevision.evaluation.open_model import ArtifactRun, RunSettings
 from edgevision.loading.bare import BareModel
 from edgevision.metrics.formatting import (
-    drop_of,
+    difference_of,
     in_points,
     in_unit,
     method_of,
@@ -134,7 +134,7 @@ def _echo(bundles: BundleComparison) -> None:
                 metric.name,
                 in_unit(metric.source, metric.unit),
                 in_unit(metric.artifact, metric.unit),
-                drop_of(metric),
+                difference_of(metric),
                 "" if metric.drop_interval is None else method_of(metric.drop_interval),
             )
             for metric in comparison.metrics
@@ -154,7 +154,7 @@ def describe_verdict(verdict: PairedTestResult) -> str:
     metric = verdict.metric
     unit = unit_of_points(metric.unit)
     test = f"p = {significant(verdict.p_value, 2, [SIGNIFICANCE])}, {_TESTS[verdict.test]}"
-    difference = f"A - B {drop_of(metric)} {unit}, {test}"
+    difference = f"A - B {difference_of(metric)} {unit}, {test}"
     if verdict.better is None:
         return f"no significant difference in {metric.name}: {difference}"
     margin = f"{in_points(abs(metric.drop), metric.unit)} of {metric.name}"

@@ -27,6 +27,7 @@ from edgevision.cli.options.limits import LIMIT_OPTION, source_limits_of
 from edgevision.cli.options.measure import GROUND_TRUTH_OPTIONS, GROUPS_OPTION, calibration_images
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.score import SCORE_OPTIONS, operating_point_of, prediction_sets_of
+from edgevision.cli.options.task import SOURCE_TASK_OPTIONS, source_task_of
 from edgevision.cli.options.values import named_values
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.output.evidence import echo_evidence
@@ -36,7 +37,6 @@ from edgevision.errors import AgreementError, IncompleteConversionError
 from edgevision.evidence.document import evidence_json
 from edgevision.evidence.records import Evidence
 from edgevision.evidence.requirements import Budget
-from edgevision.tasks.description import read_generation
 from edgevision.tasks.generation_settings import FITS
 from edgevision.tasks.options import TaskOptions
 
@@ -189,12 +189,8 @@ from edgevision.tasks.options import TaskOptions
     option(
         "--overlap", metavar="N", type=click.IntRange(min=0), help="Overlap of the tiles, in input pixels."
     ),
-    option(
-        "--task",
-        type=PATH,
-        help="JSON description of a model that generates images from a seed; see examples/digits.",
-    ),
 )
+@under("Task (any, and those of plugins)", *SOURCE_TASK_OPTIONS)
 @under(
     "Output",
     option(
@@ -259,7 +255,7 @@ def command(ctx: click.Context, /, source: Path, output: Path, as_json: bool, **
             fit=arguments["fit"],
             overlap=arguments["overlap"],
             truth=arguments["truth"],
-            generation=None if arguments["task"] is None else read_generation(arguments["task"]),
+            **source_task_of(arguments),
         ),
         budget=Budget(arguments["max_drop"], arguments["min_agreement"]),
         calibration_samples=arguments["calibration_samples"],

@@ -42,16 +42,12 @@ from edgevision.metrics.formatting import (
 )
 from edgevision.metrics.measures import ClassMetricValues
 from edgevision.system.files import make_folder
+from edgevision.tasks.kind import kind_of
 
 #: Classes, confusions and images that a table shows; --json has all.
 _MOST_ROWS = 40
 _MOST_CONFUSIONS = 5
 _MOST_IMAGES = 5
-_WRONG = {
-    "classify": "are misclassified",
-    "detect": "have missed or false detections",
-    "generate": "differ from the ground truth",
-}
 
 
 @click.command("evaluate", cls=GroupedCommand)
@@ -129,7 +125,7 @@ def _echo(evaluation: Evaluation) -> None:
         echo_line(f"of a perfectly calibrated model with these scores, on so many images: {calibrated}")
     if measures.by_class:
         click.echo()
-        _echo_classes(measures.by_class, "objects" if evaluation.task.name == "detect" else "images")
+        _echo_classes(measures.by_class, kind_of(evaluation.task).texts.support)
     if measures.confusion is not None:
         _echo_confusions(measures.confusion, evaluation.labels)
     _echo_worst(evaluation)
@@ -169,6 +165,5 @@ def _echo_worst(evaluation: Evaluation) -> None:
     wrong = int((evaluation.measures.errors > 0).sum())
     if wrong:
         names = ", ".join(evaluation.image_names[place] for place in evaluation.worst(_MOST_IMAGES))
-        echo_line(
-            f"{wrong} of {evaluation.data.images} images {_WRONG[evaluation.task.name]}, the worst: {names}"
-        )
+        errors = kind_of(evaluation.task).texts.errors
+        echo_line(f"{wrong} of {evaluation.data.images} images {errors}, the worst: {names}")

@@ -33,8 +33,8 @@ from edgevision.journal.verification import JournalVerification, verify_journal
 from edgevision.loading.load import load
 from edgevision.system.decimals import percent
 from edgevision.system.files import check_folder_of, write_file, written_whole
-from edgevision.tasks.classify import Classifier
-from edgevision.tasks.detect import Detector
+from edgevision.tasks.image_model import ImageModel
+from edgevision.tasks.kind import kind_of
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _STDOUT = Path("-")
@@ -160,10 +160,10 @@ def replay(journal: Path, model: Path, as_json: bool, **arguments: Any) -> None:
     names = {name: arguments[name] for name in ("backend", "device", "precision")}
     with load(model, **names, settings=settings, tune=tune_of(arguments)) as network:
         thresholds = thresholds_of(arguments)
-        if thresholds and not isinstance(network, Detector):
-            raise OptionError("--score-threshold and its like are for detectors; remove them")
-        if not isinstance(network, (Classifier, Detector)):
+        if not isinstance(network, ImageModel) or not kind_of(network.task).takes_images:
             raise OptionError(f"{model}: this model generates images; in Python, edgevision.replay_journal")
+        if not set(thresholds) <= set(network.call_arguments):
+            raise OptionError("--score-threshold and its like are for detectors; remove them")
         rows = list(replay_journal(journal, lambda frame: network(frame, **thresholds)))
         run = {"backend": network.session.backend, "device": network.session.device}
         run["precision"] = network.session.precision

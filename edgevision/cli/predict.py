@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -31,27 +33,27 @@ from edgevision.cli.options.run import (
     set_abstentions,
 )
 from edgevision.cli.options.verbosity import verbosity_options
-from edgevision.cli.output.annotated import AnnotatedCopy, annotated_paths, save_annotated
+from edgevision.cli.output.annotated import AnnotatedCopy, annotated_paths
 from edgevision.cli.output.left_out import echo_left_out
 from edgevision.errors import EdgeVisionError, InputError, OptionError
 from edgevision.execution.thread_shares import shared_out, turn_on
+from edgevision.frame_source import CapturedImage
 from edgevision.imaging.blocks import Read, image_blocks, read_or_error
 from edgevision.imaging.find import VIDEO_SUFFIXES, Found, ImageFile, find, frames_of
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.levels import ValueMapping
 from edgevision.imaging.view import viewable
+from edgevision.imaging.write import write_image
 from edgevision.streaming.records import ABSTAINED
 from edgevision.streaming.settings import StreamSettings
 from edgevision.streaming.sources.video_file import every_nth_frame
-from edgevision.system.decimals import percent
 from edgevision.system.in_order import in_order
 from edgevision.tasks.batches import pays
-from edgevision.tasks.classify import Classification, Classifier
-from edgevision.tasks.detect import Detector
-from edgevision.tasks.detections import Detections
+from edgevision.tasks.image_model import ImageModel
+from edgevision.tasks.kind import TaskKind, kind_of
 
-Result = Classification | Detections
-Network = Classifier | Detector
+Result = Any
+Network = ImageModel[Any]
 #: From images to their results, or why the network cannot use them.
 Predict = Callable[[Sequence[Frame]], Sequence[Result | InputError]]
 #: The name of standard input, as of many commands.
@@ -144,7 +146,7 @@ def command(
         set_abstentions(network, arguments)
         log = AnswerLog(journal, network)
         predict, mapping = _predictor(network, arguments), network.preprocessing.mapping
-        work = partial(_results, predict, _gate_of(network), copies, mapping, top, log)
+        work = partial(_results, kind_of(network.task), predict, _gate_of(network), copies, mapping, top, log)
         lines = partial(_json_lines if as_json else _lines, network, top)
         blocks = image_blocks(files, pays(network.session, network.preprocessing.size_wh))
         with in_order(work, blocks, workers) as rows:
@@ -186,7 +188,7 @@ def _echo_left_out(found: Found, as_json: bool) -> None:
 
 def _load(model: Path, arguments: dict[str, Any], settings: SessionSettings) -> Network:
     network = load_from_arguments(model, arguments, settings)
-    if not isinstance(network, (Classifier, Detector)):
+    if not isinstance(network, ImageModel) or not kind_of(network.task).takes_images:
         network.close()
         raise OptionError(f"{model}: this model generates images; run edgevision generate {model} -o DIR")
     return network
@@ -194,13 +196,14 @@ def _load(model: Path, arguments: dict[str, Any], settings: SessionSettings) -> 
 
 def _check_options(network: Network, arguments: Mapping[str, Any]) -> None:
     """Refuse the options of another task."""
-    thresholds = thresholds_of(dict(arguments))
-    if isinstance(network, Classifier):
-        if thresholds:
-            name = next(iter(thresholds)).replace("_", "-")
-            raise OptionError(f"--{name} is for detectors, and this model is a classifier; remove it")
-    elif arguments["top"] is not None:
-        raise OptionError("--top is for classifiers, and this model is a detector; pass --max-detections")
+    kind, taken = kind_of(network.task), network.call_arguments
+    for name in thresholds_of(dict(arguments)):
+        if name not in taken:
+            option_name = name.replace("_", "-")
+            raise OptionError(f"--{option_name} is for detectors, and this model is a {kind.noun}; remove it")
+    if arguments["top"] is not None and not kind.ranks_classes:
+        instead = "pass --max-detections" if "max_detections" in taken else "remove it"
+        raise OptionError(f"--top is for classifiers, and this model is a {kind.noun}; {instead}")
 
 
 def _predictor(network: Network, arguments: dict[str, Any]) -> Predict:
@@ -229,6 +232,7 @@ def _gate_of(network: Network) -> Callable[[Frame], str]:
 
 
 def _results(
+    kind: TaskKind,
     predict: Predict,
     gate: Callable[[Frame], str],
     copies: Mapping[str, AnnotatedCopy],
@@ -260,7 +264,7 @@ def _results(
         log.add(file.name, image, result, call_ms, len(frames))
         rows.append(Row(file.name, result, None if copy is None else copy.path))
         if copy is not None and not isinstance(result, InputError):
-            save_annotated(copy, viewable(image, mapping), result, top)
+            write_image(copy.path, kind.draw(viewable(image, mapping), result, top), copy.before)
     yield rows
 
 
@@ -275,10 +279,25 @@ def _video_rows(
     """A row for each frame of a video that is used, and for each that is damaged."""
     every, top = arguments["every"] or 1, arguments["top"] or 1
     settings = StreamSettings(call=thresholds_of(dict(arguments)))
-    stream = network.stream(every_nth_frame(video, every), "wait", settings=settings)
-    for frame, answered in stream:
+    damaged: deque[CapturedImage] = deque()  # which the stream drops
+
+    def frames() -> Iterator[CapturedImage]:
+        for captured in every_nth_frame(video, every):
+            if captured.damage:
+                damaged.append(captured)
+            yield captured
+
+    def damaged_before(index: float) -> Iterator[Row]:
+        while damaged and int(damaged[0].name.rpartition("#")[2]) < index:
+            captured = damaged.popleft()
+            error = InputError(f"{captured.name}: {captured.damage}")
+            log.add(captured.name, None, error, 0.0, 1)
+            yield Row(captured.name, error, presentation_s=captured.presentation_s)
+
+    for frame, answered in network.stream(frames(), "wait", settings=settings):
         index = frame.index * every
         name = f"{video}#{index}"
+        yield from damaged_before(index)
         log.add_of_stream(name, frame, answered)
         if answered.error is not None:
             yield Row(name, answered.error, presentation_s=frame.presentation_s)
@@ -290,9 +309,12 @@ def _video_rows(
         saved = None
         if save is not None:
             (copy,) = annotated_paths(save, [ImageFile(video, index)], overwrite).values()
-            save_annotated(copy, viewable(frame.image, network.preprocessing.mapping), answered.value, top)
+            picture = viewable(frame.image, network.preprocessing.mapping)
+            drawn = kind_of(network.task).draw(picture, answered.value, top)
+            write_image(copy.path, drawn, copy.before)
             saved = copy.path
         yield Row(name, answered.value, saved, frame.presentation_s)
+    yield from damaged_before(math.inf)
 
 
 def _each_or_all(predict: Predict, images: Sequence[Frame]) -> Sequence[Result | InputError]:
@@ -339,53 +361,14 @@ def _json_lines(network: Network, top: int, row: Row, result: Result) -> Iterabl
     session = network.session
     run: dict[str, Any] = {"bundle_digest": network.bundle_digest} if network.bundle_digest else {}
     run |= {"backend": session.backend, "device": session.device, "precision": session.precision}
-    document = result.to_dict() if isinstance(result, Detections) else result.to_dict(top)
-    if isinstance(result, Classification) and result.abstention:
-        document = {"status": f"{ABSTAINED}: {result.abstention}", **document}
+    document = result.to_dict(top) if kind_of(network.task).ranks_classes else result.to_dict()
+    abstention = getattr(result, "abstention", "")
+    if abstention:
+        document = {"status": f"{ABSTAINED}: {abstention}", **document}
     saved = {} if row.saved is None else {"saved": str(row.saved)}
     at = {} if row.presentation_s is None else {"presentation_s": round(row.presentation_s, 6)}
     yield json.dumps({"image": row.name, **at, **run, **document, **saved})
 
 
 def _lines(network: Network, top: int, row: Row, result: Result) -> Iterable[str]:
-    if isinstance(result, Detections):
-        yield from map(one_line, _lines_of_objects(row.name, result))
-    else:
-        classes = "  ".join(f"{best.label} {_score(best.score)}" for best in result.top(top))
-        yield one_line(f"{row.name}  {classes or _none_above(result)}{_decision(result)}{_set(result)}")
-
-
-def _none_above(result: Classification) -> str:
-    """That no class reaches the threshold: an empty line would look like an image that was not run."""
-    return f"no class of {_score(result.score_threshold)} or more, the threshold in the model's metadata"
-
-
-def _decision(result: Classification) -> str:
-    """For the class of interest, if there is one, such as ``  [cat: yes, 31.0% ≥ 20.5%]``."""
-    point = result.operating_point
-    if point is None:
-        return ""
-    verdict, sign = ("yes", "≥") if result.positive else ("no", "<")
-    score = float(result.scores[point.class_id])
-    threshold = point.threshold
-    return f"  [{point.positive}: {verdict}, {_score(score, threshold)} {sign} {_score(threshold, score)}]"
-
-
-def _set(result: Classification) -> str:
-    """The prediction set, if there is one, and an abstention: ``  {cat, dog}  abstained: …``."""
-    members = result.prediction_set
-    text = "" if members is None else f"  {{{', '.join(members)}}}"
-    return f"{text}  {ABSTAINED}: {result.abstention}" if result.abstention else text
-
-
-def _score(score: float, *against: float) -> str:
-    """A score such as ``31.0%``, told apart from others."""
-    return percent(score, 1, against, sign="%")
-
-
-def _lines_of_objects(name: str, objects: Detections) -> Iterable[str]:
-    if len(objects) == 0:
-        yield f"{name}  no objects"
-    for detection in objects:
-        corners = ",".join(f"{value:.0f}" for value in detection.box)
-        yield f"{name}  {detection.label} {_score(detection.score)}  {corners}"
+    return [one_line(f"{row.name}  {line}") for line in kind_of(network.task).lines(result, top)]

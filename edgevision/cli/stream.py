@@ -9,14 +9,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
-import numpy as np
 
 from edgevision.cli.lines import echo_line
 from edgevision.cli.options.detect import THRESHOLD_OPTIONS, thresholds_of
@@ -36,12 +34,11 @@ from edgevision.cli.options.run import (
 )
 from edgevision.cli.options.track import TRACK_OPTIONS, tracking_of
 from edgevision.cli.options.verbosity import verbosity, verbosity_options
-from edgevision.cli.output.annotated import annotated
 from edgevision.cli.output.stream_line import StreamLine, stream_line
 from edgevision.cli.output.window import window
 from edgevision.errors import OptionError, OutputError
 from edgevision.health import Health
-from edgevision.imaging.pixels import Pixels, as_rgb
+from edgevision.imaging.pixels import Pixels
 from edgevision.imaging.view import viewable
 from edgevision.observing.observe import observe
 from edgevision.preview.address import DEFAULT_HOST, DEFAULT_PORT, Address, address_of
@@ -50,11 +47,8 @@ from edgevision.streaming.settings import StreamSettings
 from edgevision.streaming.stream import Stream
 from edgevision.streaming.video_writer import VideoWriter, check_video_path
 from edgevision.system.files import LineFile, OutputState, check_folder_of
-from edgevision.tasks.classify import Classification
-from edgevision.tasks.detect import Detector
-from edgevision.tasks.detections import Detections
-from edgevision.tasks.generation.images import GeneratedImages
 from edgevision.tasks.image_model import ImageModel
+from edgevision.tasks.kind import kind_of
 
 #: Receives each frame with its result.
 Sink = Callable[[StreamFrame, StreamResult[Any]], object]
@@ -173,9 +167,10 @@ def command(model: Path, source: str, **arguments: Any) -> None:
         network = stack.enter_context(load_from_arguments(model, arguments, session_settings_of(arguments)))
         if not isinstance(network, ImageModel):
             raise OptionError(f"{model}: this model generates images from a seed, and takes no frames")
-        if settings.call and not isinstance(network, Detector):
-            name = next(iter(settings.call)).replace("_", "-")
-            raise OptionError(f"--{name} is for detectors, and this model is none; remove it")
+        for name in settings.call:
+            if name not in network.call_arguments:
+                option_name = name.replace("_", "-")
+                raise OptionError(f"--{option_name} is for detectors, and this model is none; remove it")
         set_abstentions(network, arguments)
         sinks: list[Sink] = []
         if jsonl is not None:
@@ -302,17 +297,11 @@ def _drawn(
 ) -> Pixels:
     """A picture of a frame with its result, enlarged if its longer side has fewer pixels than `least`."""
     if result.state in (OK, STALE):
-        value = result.value
-        if isinstance(value, GeneratedImages):
-            picture = value.images[0]
-            return as_rgb(picture[..., 0], "gray") if picture.shape[2] == 1 else as_rgb(picture, "rgb")
-        if isinstance(value, (Classification, Detections)):
-            picture = _viewable(network, frame)
-            factor = max(1, round(least / max(picture.shape[:2])))
-            picture = picture.repeat(factor, axis=0).repeat(factor, axis=1)
-            if isinstance(value, Detections):
-                value = replace(value, boxes_xyxy=value.boxes_xyxy * np.float32(factor))
-            return annotated(picture, value, top)
+        picture = _viewable(network, frame)
+        factor = max(1, round(least / max(picture.shape[:2])))
+        picture = picture.repeat(factor, axis=0).repeat(factor, axis=1)
+        drawn: Pixels = kind_of(network.task).draw(picture, result.value, top, factor)
+        return drawn
     return _viewable(network, frame) // 3  # dark: not a frame in which nothing was found
 
 

@@ -18,6 +18,7 @@ from edgevision.datasets.image_sets import ImageSet
 from edgevision.drawing.results import draw_detections, outline_detections
 from edgevision.evaluation.detection import DetectionEvaluator
 from edgevision.evaluation.image_to_image import ImageToImageEvaluator
+from edgevision.evaluation.task_evaluation import PicturingEvaluator
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.levels import ValueMapping
 from edgevision.imaging.pixels import Pixels
@@ -118,7 +119,20 @@ def _presentation(answers: _Answers) -> tuple[Callable[[int], _Shown], tuple[int
     if evaluator.task.name == "generate":
         truth_images = evaluator.truth if isinstance(evaluator, ImageToImageEvaluator) else None
         return lambda place: _generated(answers, truth_images, place), _GENERATED
+    if isinstance(evaluator, PicturingEvaluator):
+        return lambda place: _pictured(answers, evaluator, place), _GENERATED
     return lambda place: {INPUT: answers.shown(answers.example(place))}, _CLASSIFIED
+
+
+def _pictured(answers: _Answers, evaluator: PicturingEvaluator, place: int) -> _Shown:
+    example = answers.example(place)
+    image = answers.shown(example)
+    truth = evaluator.truth_picture(image, place)
+    shown = {} if truth is None else {TRUTH: truth}
+    shown[SOURCE] = evaluator.picture(image, answers.of_source(place))
+    for name, answer in answers.of_artifacts(example).items():
+        shown[name] = evaluator.picture(image, answer)
+    return shown
 
 
 def _generated(answers: _Answers, truth: Sequence[Pixels] | None, place: int) -> _Shown:

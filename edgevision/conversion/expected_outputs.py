@@ -13,7 +13,6 @@ from edgevision.converter import CalibrationData, Source
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.metrics.output_errors import output_errors, rounding_errors
 from edgevision.tasks.batches import parts
-from edgevision.tasks.description import ClassifyTask, GenerateTask
 from edgevision.tensors import Array
 
 #: Bytes of inputs and outputs that are kept, but of so many examples at least.
@@ -85,13 +84,18 @@ class ExpectedOutputs:
             self._source.run({name: values[part] for name, values in self.inputs.items()})
             for part in parts(self.count, dynamic_batch=True)
         ]
-        read = [self._task.output] if isinstance(self._task, (ClassifyTask, GenerateTask)) else list(rows[0])
+        read = self._read_outputs or dict.fromkeys(rows[0], "")
         return {name: np.concatenate([row[name] for row in rows]) for name in read}
 
     @property
     def _score_kinds(self) -> dict[str, str]:
-        task = self._task
-        return {task.output: task.score_kind} if isinstance(task, ClassifyTask) else {}
+        return {name: kind for name, kind in self._read_outputs.items() if kind}
+
+    @property
+    def _read_outputs(self) -> Mapping[str, str]:
+        """The outputs that the task reads, with the kinds of their scores; empty for all of them."""
+        read: Mapping[str, str] = getattr(self._task, "read_outputs", {})
+        return read
 
 
 def evenly(places: Sequence[int], most: int) -> list[int]:

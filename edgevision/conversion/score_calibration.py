@@ -52,6 +52,7 @@ from edgevision.metrics.classification import Members, members
 from edgevision.metrics.formatting import in_unit
 from edgevision.metrics.intervals import Groups
 from edgevision.tasks.classify import Classifier, Scores, score_output
+from edgevision.tasks.kind import kind_of
 from edgevision.tasks.prediction_sets import PredictionSets
 from edgevision.tasks.score_calibration import OperatingPoint, ScoreCalibration
 from edgevision.tasks.temperature import score_floor
@@ -222,8 +223,8 @@ def score_calibration_request(
     """
     specification, option = settings.operating_point, score_option(settings)
     if not isinstance(evaluator, ClassificationEvaluator):
-        kind = "detects objects" if evaluator.task.name == "detect" else "generates images"
-        raise OptionError(f"{option}: only for classifiers, and this model {kind}; remove it")
+        verb = kind_of(evaluator.task).verb
+        raise OptionError(f"{option}: only for classifiers, and this model {verb}; remove it")
     truths = _truths(settings, evaluator, calibration)
     sets = settings.prediction_sets
     if sets is not None:

@@ -7,6 +7,7 @@ depends on that of the image, and on the number of lines that are written below 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -19,6 +20,9 @@ from edgevision.drawing.text import Pen, Pixels, plain
 from edgevision.system.decimals import percent
 from edgevision.tasks.classify import Classification
 from edgevision.tasks.detections import Detection, Detections
+
+#: Name, number and colour of a class.
+_Line = tuple[str, str, Color | None]
 
 _BLACK, _WHITE, _GREY = (0, 0, 0), (255, 255, 255), (178, 178, 178)
 #: Pixels of the longer side below which an image is enlarged, and that it then has at least.
@@ -103,20 +107,43 @@ def draw_classification(
     """
     picture, _ = enlarged(image)
     best = classification.top(min(top, _MOST_CLASSES))
-    lines: list[tuple[str, str, int | None]] = [
-        (plain(one.label, one.class_id), percent(one.score, 1, sign="%"), one.class_id) for one in best
+    lines: list[_Line] = [
+        (plain(one.label, one.class_id), percent(one.score, 1, sign="%"), class_color(one.class_id))
+        for one in best
     ]
     pens = [Pen.for_picture(picture, _TOP_LARGER if place == 0 else 1.0) for place in range(len(lines))]
     if truth is not None:
         lines.append((f"ground truth: {plain(truth, 0)}", "", None))
         pens.append(Pen.for_picture(picture))
+    return _with_lines(picture, lines, pens)
+
+
+def with_legend(image: Pixels, rows: Sequence[tuple[str, str, Color]]) -> Pixels:
+    """An image with lines below it: the colour of a class, its name, and a number at the right edge.
+
+    Args:
+        image: (h, w, 3) uint8 RGB; not changed.
+        rows: (name, number, colour); ten at most are written.
+
+    Returns:
+        (h, w, 3) uint8 RGB, owned by the caller; larger than a small image, by a whole factor.
+    """
+    picture, _ = enlarged(image)
+    lines: list[_Line] = [
+        (plain(name, place), number, color)
+        for place, (name, number, color) in enumerate(rows[:_MOST_CLASSES])
+    ]
+    return _with_lines(picture, lines, [Pen.for_picture(picture)] * len(lines))
+
+
+def _with_lines(picture: Pixels, lines: Sequence[_Line], pens: Sequence[Pen]) -> Pixels:
     height, width = picture.shape[:2]
     out = np.zeros((height + sum(pen.height for pen in pens), max(width, _LEAST_WIDTH), 3), np.uint8)
     left = (out.shape[1] - width) // 2
     out[:height, left : left + width] = picture
     down = height
-    for (label, score, class_id), pen in zip(lines, pens, strict=True):
-        _write_line(out, down, label, score, None if class_id is None else class_color(class_id), pen)
+    for (label, score, color), pen in zip(lines, pens, strict=True):
+        _write_line(out, down, label, score, color, pen)
         down += pen.height
     return out
 

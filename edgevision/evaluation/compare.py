@@ -12,8 +12,8 @@ from edgevision.calibration.findings import Finding
 from edgevision.datasets.groups import GroupSource
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import OptionError
-from edgevision.evaluation.for_model import ModelFacts
 from edgevision.evaluation.ground_truth import GroundTruthPaths
+from edgevision.evaluation.model_facts import ModelFacts
 from edgevision.evaluation.open_model import ArtifactRun, RunSettings, open_model
 from edgevision.evaluation.run import Images, open_images
 from edgevision.evidence.document import comparison_document

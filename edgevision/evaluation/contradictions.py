@@ -7,7 +7,7 @@ import numpy as np
 from edgevision.calibration.findings import Finding
 from edgevision.converter import Source, SourceFacts
 from edgevision.errors import OptionError
-from edgevision.evaluation.for_source import stated_normalization
+from edgevision.evaluation.source_model import stated_normalization
 from edgevision.imaging.input_options import InputOptions, StatedNormalization
 from edgevision.imaging.preprocess import INTERPOLATIONS, RESIZE_MODES, Preprocessing
 from edgevision.tensors import Array

@@ -47,6 +47,7 @@ class Evaluation:
         left_out: files of the folder or archive that were not used, with the reasons; images that cannot be
             decoded, too.
         mapping: how the values of images became black and white.
+        evaluator: what measured them, with the ground truth.
         findings: what the images show of how they depend on each other: copies, frames of one file, and
             near-duplicates in different groups.
     """
@@ -63,6 +64,7 @@ class Evaluation:
     left_out: tuple[LeftOut, ...] = field(default=(), repr=False)
     mapping: ValueMapping = _PLAIN
     findings: tuple[Finding, ...] = ()
+    evaluator: Any = field(default=None, repr=False)
 
     def metric(self, name: str) -> MetricValue:
         """The metric called `name`.
@@ -173,12 +175,14 @@ def evaluate(
         left_out=images.left_out,
         mapping=mapping,
         findings=dependence_findings(images, mapping),
+        evaluator=answers.evaluator,
     )
 
 
 def _metric_document(metric: MetricValue) -> dict[str, Any]:
     interval = None if metric.interval is None else asdict(metric.interval)
-    return {"name": metric.name, "value": metric.value, "unit": metric.unit, "interval": interval}
+    document = {"name": metric.name, "value": metric.value, "unit": metric.unit, "interval": interval}
+    return {**document, "lower_is_better": True} if metric.lower_is_better else document
 
 
 def _class_document(row: ClassMetricValues) -> dict[str, Any]:

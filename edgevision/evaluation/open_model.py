@@ -14,8 +14,9 @@ from edgevision.bundle.answers_on_session import check_unproved
 from edgevision.bundle.storage import read_bundle
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.evaluation.evaluator import MeasuringEvaluator
-from edgevision.evaluation.for_model import ModelFacts, evaluator_for_model
+from edgevision.evaluation.for_model import evaluator_for_model
 from edgevision.evaluation.ground_truth import GroundTruthPaths
+from edgevision.evaluation.model_facts import ModelFacts
 from edgevision.evaluation.run import measure, workers_on
 from edgevision.loading.bare import BareModel, bare_options, open_bare
 from edgevision.loading.choice import Request

@@ -64,8 +64,8 @@ def score_kind_of(
     raise MissingOptionError(
         str(source.path),
         f"output '{output.name}' is linear ({output.describe()}): these may be the logits of a classifier, "
-        "or the values of a regression such as key points, which no task of EdgeVision evaluates; for a "
-        "classifier pass --scores logits" + ("" if classes == 1 else folders_or_labels),
+        "or the values of a regression such as key points; for a classifier pass --scores logits"
+        + ("" if classes == 1 else folders_or_labels),
     )
 
 

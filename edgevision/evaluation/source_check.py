@@ -21,7 +21,7 @@ from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InferenceError, InputError, OptionError
 from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.evaluation.contradictions import contradicts
-from edgevision.evaluation.for_source import stated_normalization
+from edgevision.evaluation.source_model import stated_normalization
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.input_options import InputOptions

@@ -27,6 +27,7 @@ from edgevision.metrics.changes import (
     Confusion,
     Flip,
     PixelChange,
+    ResultChange,
 )
 from edgevision.metrics.comparison import (
     ClassifyDetails,
@@ -37,6 +38,7 @@ from edgevision.metrics.comparison import (
     GenerateDetails,
     LabelAgreement,
     Metric,
+    ResultDetails,
 )
 from edgevision.metrics.intervals import Interval
 from edgevision.metrics.reliability import Reliability, ReliabilityBin
@@ -53,6 +55,7 @@ SCHEMA_VERSION = 2
 _LINE = 160
 #: Fields of `OperatingEvidence` with metrics at a threshold.
 _POINTS = ("point", "source_point", "empirical_point", "source_empirical_point")
+#: Of the details that do not name their task themselves.
 _TASKS: Mapping[type[Any], str] = {
     ClassifyDetails: "classify",
     DetectDetails: "detect",
@@ -86,7 +89,8 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
     for row, of_class in zip(document["by_class"], comparison.by_class, strict=True):
         row["metrics"] = [_metric_document(metric) for metric in of_class.metrics]
     if comparison.details is not None:
-        document["details"] = {"task": _TASKS[type(comparison.details)], **document["details"]}
+        task = _TASKS.get(type(comparison.details))
+        document["details"] = {**({} if task is None else {"task": task}), **document["details"]}
     return document
 
 
@@ -111,7 +115,10 @@ def _in_lines(value: Any, depth: int) -> str:
 
 
 def _metric_document(metric: Metric) -> dict[str, Any]:
-    return {**asdict(metric), "drop": metric.drop}
+    document = {**asdict(metric), "drop": metric.drop}
+    if not metric.lower_is_better:
+        del document["lower_is_better"]
+    return document
 
 
 def _operating_document(evidence: OperatingEvidence | None) -> dict[str, Any] | None:
@@ -262,7 +269,9 @@ def _details(row: dict[str, Any] | None) -> Details | None:
     if task == "detect":
         changes = tuple(BoxChange(**_with_tuples(one)) for one in row["changes"])
         return DetectDetails(row["changed"], changes)
-    return GenerateDetails(row["changed"], tuple(PixelChange(**one) for one in row["changes"]))
+    if task == "generate":
+        return GenerateDetails(row["changed"], tuple(PixelChange(**one) for one in row["changes"]))
+    return ResultDetails(task, row["changed"], tuple(ResultChange(**one) for one in row["changes"]))
 
 
 def _classify_details(row: dict[str, Any]) -> ClassifyDetails:

@@ -154,9 +154,10 @@ class Budget:
     """How much an artifact may lose in the conversion.
 
     Attributes:
-        max_drop: largest drop of the task's main metric, in percentage points, or in dB for a metric in dB;
-            without ground truth, of the agreement. Compared with the upper limit of the drop's 95 % interval,
-            so that a small evaluation set does not pass by luck. `None` sets no limit.
+        max_drop: largest drop of the task's main metric, in percentage points, or in the unit of a metric
+            that is no share, such as dB; without ground truth, of the agreement. Compared with the upper
+            limit of the drop's 95 % interval, so that a small evaluation set does not pass by luck. `None`
+            sets no limit.
         min_agreement: smallest agreement with the source, 0…1, compared with the lower limit of its
             interval. `None` requires the default of the precision, or nothing if `max_drop` is given: of
             float32 and float16 outputs that differ by no more than rounding (`OUTPUT_TOLERANCES`), of other

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from edgevision.health import Health
     from edgevision.observation import Observation, StreamEvent
     from edgevision.system.numeric import RealNumber, WholeNumber
-    from edgevision.tasks.kinds import Model
+    from edgevision.tasks.base import TaskModel
 
 _MOST_QUEUED_ROWS = 100_000
 #: Facts of a run, which stand beside the answer in a row.
@@ -132,7 +132,7 @@ class Journal:
         image: ImageLike | None = None,
         color: str = "rgb",
         *,
-        model: Model | None = None,
+        model: TaskModel | None = None,
     ) -> bool:
         """Add one answer.
 

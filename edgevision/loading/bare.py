@@ -29,12 +29,15 @@ from edgevision.plugins import Registry
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import instance, mapping, optional_text
 from edgevision.system.missing_options import MissingOptions
+from edgevision.tasks.kind import DescribingKind, ModelParts, NetworkFacts, kind_of
 from edgevision.tasks.labels import abbreviated, background_hint
+from edgevision.tasks.task_choice import choose_task
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
     from edgevision.tasks.classify import Classifier
     from edgevision.tasks.detect import Detector
-    from edgevision.tasks.kinds import Model
+    from edgevision.tasks.image_model import ImageModel
+    from edgevision.tasks.model_types import Model
     from edgevision.tasks.recognition import DecoderChoice
     from edgevision.tensors import TensorSpec
 
@@ -55,6 +58,8 @@ class BareModel:
         decoder: name of the decoder that turns the outputs of a detector into boxes.
         decoder_settings: settings of that decoder, besides those that it recognises; an array may also be the
             `Path` of a ``.npy`` or ``.json`` file, which is read at once.
+        task: name of the kind of task, such as ``classify`` or a plugin's; `None` leaves it to the file.
+        task_options: options of that kind, by name.
 
     Raises:
         OptionError: a field has a wrong value; names it.
@@ -66,12 +71,15 @@ class BareModel:
     output: str | None = None
     decoder: str | None = None
     decoder_settings: Mapping[str, Any] = field(default_factory=dict)
+    task: str | None = None
+    task_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         instance(self.image, InputOptions, "image")
-        for name in ("score_kind", "output", "decoder"):
+        for name in ("score_kind", "output", "decoder", "task"):
             object.__setattr__(self, name, optional_text(getattr(self, name), name))
         mapping(self.decoder_settings, "decoder_settings")
+        mapping(self.task_options, "task_options")
         if self.labels is not None:
             from edgevision.tasks.label_files import stated_labels
 
@@ -80,6 +88,10 @@ class BareModel:
             from edgevision.tasks.setting_files import read_setting_files
 
             object.__setattr__(self, "decoder_settings", read_setting_files(self.decoder_settings))
+        if self.task_options:
+            from edgevision.tasks.setting_files import read_setting_files
+
+            object.__setattr__(self, "task_options", read_setting_files(self.task_options))
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -99,7 +111,7 @@ class BareModel:
             "labels": self.labels is not None,
             "scores": self.score_kind is not None,
             "decoder": self.decoder is not None,
-            "kind": self.score_kind is not None or self.decoder is not None,
+            "kind": not all(one is None for one in (self.score_kind, self.decoder, self.task)),
         }
         return frozenset(name for name, is_stated in stated.items() if is_stated)
 
@@ -144,16 +156,15 @@ class OpenBare(NamedTuple):
     artifact: Artifact
     backend: Backend
 
-    def recognizer(self, path: Path) -> Classifier | Detector:
-        """The model, if it is a classifier or a detector.
+    def recognizer(self, path: Path) -> ImageModel[Any]:
+        """The model, if it answers about images.
 
         Raises:
             OptionError: it generates images; it is closed.
         """
-        from edgevision.tasks.classify import Classifier
-        from edgevision.tasks.detect import Detector
+        from edgevision.tasks.image_model import ImageModel
 
-        if isinstance(self.model, (Classifier, Detector)):
+        if isinstance(self.model, ImageModel) and kind_of(self.model.task).takes_images:
             return self.model
         self.model.close()
         raise OptionError(f"{path}: generates images; pass its bundle, or run edgevision generate")
@@ -190,7 +201,7 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
         return OpenBare(described, artifact, backend)
     metadata = describe_artifact(artifact, backend, plugins)
     named = None if bare.decoder is None else plugins.decoder(bare.decoder)
-    check_metadata(path, metadata, bare.stated_fields, named)
+    check_metadata(path, metadata, bare.stated_fields, named, bare.task)
     settings = replace(request.settings, image_size_wh=bare.image.size_wh or metadata.size_wh)
     with ExitStack() as stack:
         try:
@@ -201,14 +212,71 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
                 path, artifact, backend, replace(request, settings=settings), bare, metadata, plugins, mode
             )
             raise OpenSizeError(f"{error}{asked}") from error
-        preprocessing, choice = _resolved(path, session, bare, metadata, plugins)
-        model: Classifier | Detector = (
-            _bare_classifier(path, session, preprocessing, bare, metadata)
-            if choice is None
-            else _bare_detector(path, session, preprocessing, choice, bare, metadata)
-        )
+        model: Model
+        kind = _describing_kind(path, session, bare, metadata, plugins)
+        if kind is not None:
+            model = _bare_model(path, session, kind, bare, metadata, plugins)
+        else:
+            preprocessing, choice = _resolved(path, session, bare, metadata, plugins)
+            model = (
+                _bare_classifier(path, session, preprocessing, bare, metadata)
+                if choice is None
+                else _bare_detector(path, session, preprocessing, choice, bare, metadata)
+            )
         stack.pop_all()  # the model closes the session from here on
     return OpenBare(model, artifact, backend)
+
+
+def _describing_kind(
+    path: Path, session: CheckedSession, bare: BareModel, metadata: ArtifactDescription, plugins: Registry
+) -> DescribingKind | None:
+    """The kind of task that describes the network itself; `None` for those with options of their own.
+
+    Raises:
+        PluginError: there is no kind that `bare` names.
+        OptionError: it has no such option.
+    """
+    said = metadata.task or metadata.decoders or bare.decoder or bare.output or bare.score_kind
+    if bare.task is None and said:
+        return None
+    try:
+        kind = choose_task(_facts(path, session, bare, plugins)).kind
+    except MissingOptionError:
+        return None  # asked for with everything else that is missing
+    return kind if isinstance(kind, DescribingKind) else None
+
+
+def _facts(path: Path, session: CheckedSession, bare: BareModel, plugins: Registry) -> NetworkFacts:
+    from edgevision.tasks.options import TaskOptions
+
+    names = ("image", "labels", "output", "score_kind", "decoder", "decoder_settings", "task", "task_options")
+    options = TaskOptions(**{name: getattr(bare, name) for name in names})
+    size_wh = image_layout(session.inputs[0], str(path))[1]
+    return NetworkFacts(session.outputs, size_wh, options, plugins, str(path))
+
+
+def _bare_model(
+    path: Path,
+    session: CheckedSession,
+    kind: DescribingKind,
+    bare: BareModel,
+    metadata: ArtifactDescription,
+    plugins: Registry,
+) -> Model:
+    """The model of a kind that describes the network itself.
+
+    Raises:
+        MissingOptionError: names everything that neither the file nor the caller states.
+    """
+    missing = MissingOptions(str(path))
+    with missing.collected():
+        preprocessing = resolve_preprocessing(session.inputs[0], bare.image, _stated(metadata), str(path))
+    with missing.collected():
+        task = kind.describe(_facts(path, session, bare, plugins))
+    missing.check()
+    labels = _labels(path, bare, metadata.labels)
+    model: Model = kind.model(session, task, ModelParts(preprocessing, labels, None, plugins))
+    return model
 
 
 def _asked_at_a_usual_size(
@@ -262,7 +330,7 @@ def _resolved(
                 )
             _score_kind(path, _score_output(session, bare, metadata), bare, metadata)
         else:
-            from edgevision.tasks.detect import image_outputs
+            from edgevision.tasks.base import image_outputs
 
             choice.check_stated(image_outputs(session.outputs), size_wh, bare.decoder_settings)
     missing.check()
@@ -411,7 +479,7 @@ def _bare_decoder(
     """The decoder of a bare detector; `None` for a classifier."""
     if bare.decoder is None and (metadata.task == "classify" or bare.output or bare.score_kind):
         return None
-    from edgevision.tasks.detect import image_outputs
+    from edgevision.tasks.base import image_outputs
     from edgevision.tasks.recognition import choose_decoder, described_decoder, unrecognised
 
     outputs = image_outputs(session.outputs)

@@ -23,9 +23,6 @@ from edgevision.loading.bare import BareModel, open_bare
 from edgevision.loading.choice import Request, backends_of_format
 from edgevision.plugins import Registry
 from edgevision.system.machine import now
-from edgevision.tasks.classify import Classifier
-from edgevision.tasks.description import ClassifyTask, Task
-from edgevision.tasks.detect import Detector
 
 _IMAGES = 4
 
@@ -89,12 +86,12 @@ def bare_bundle(path: Path, request: Request, bare: BareModel, plugins: Registry
         outputs=specs,
         targets=(),
         backends=tuple(backends_of_format(artifact.format, plugins)),
-        score_calibration=model.score_calibration.or_none() if isinstance(model, Classifier) else None,
+        score_calibration=model.fitted_scores,
     )
     labels = "".join(f"{label}\n" for label in model.labels)
     manifest = Manifest(
         created=now(),
-        task=task_of(model),
+        task=model.task,
         preprocessing=model.preprocessing,
         source=SourceEntry(path.name, "a bare file, not converted by EdgeVision", digest),
         artifacts=(entry,),
@@ -103,11 +100,6 @@ def bare_bundle(path: Path, request: Request, bare: BareModel, plugins: Registry
         evidence=file_entry(EVIDENCE, b""),
     )
     return BareBundle(path, manifest, model.labels, digest, content=artifact, known=known)
-
-
-def task_of(model: Classifier | Detector) -> Task:
-    """The task of a model, as a manifest has it."""
-    return ClassifyTask(model.output, model.score_kind) if isinstance(model, Classifier) else model.task
 
 
 def _images(preprocessing: Preprocessing) -> NDArray[Any]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgevision.imaging.input_options import InputOptions
     from edgevision.session import CheckedSession
     from edgevision.tasks.description import Task
-    from edgevision.tasks.kinds import Model
+    from edgevision.tasks.model_types import Model
 
 
 class _BareOptions(Protocol):
@@ -38,6 +38,10 @@ class _BareOptions(Protocol):
     def decoder(self) -> str | None: ...
     @property
     def decoder_settings(self) -> Mapping[str, Any]: ...
+    @property
+    def task(self) -> str | None: ...
+    @property
+    def task_options(self) -> Mapping[str, Any]: ...
 
 
 def described_model(
@@ -86,6 +90,8 @@ def _with_image_options(how: Preprocessing, options: InputOptions) -> Preprocess
 
 
 def _with_task_options(path: Path, task: Task, bare: _BareOptions) -> Task:
+    if bare.task_options or bare.task not in (None, task.name):
+        raise OptionError(f"{path}: says that it is for task '{task.name}'; remove --task and --task-option")
     is_decoded = bare.decoder is not None or bool(bare.decoder_settings)
     if isinstance(task, ClassifyTask) and not is_decoded:
         return replace(task, output=bare.output or task.output, score_kind=bare.score_kind or task.score_kind)

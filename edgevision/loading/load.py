@@ -20,6 +20,7 @@ from edgevision.observation import observers
 from edgevision.plugins import Registry, registry
 from edgevision.system.arguments import instance, one_path
 from edgevision.system.log import info
+from edgevision.tasks.kind import kind_of
 from edgevision.tasks.task_model import model_of_task
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
@@ -37,7 +38,7 @@ if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles,
     from edgevision.tasks.classify import Classifier
     from edgevision.tasks.detect import Detector
     from edgevision.tasks.generation.build import Generator
-    from edgevision.tasks.kinds import Model
+    from edgevision.tasks.model_types import Model
 
 
 class LoadOptions(TypedDict, total=False):
@@ -262,19 +263,9 @@ def load_generator(
 def _refusal(model: Model, path: str | Path, expected: str) -> OptionError:
     """Close a model of another task than `expected`, and return the error to raise."""
     model.close()
-    task = _task_noun(model)
-    return OptionError(
-        f"{Path(path)}: expected a {expected}, got a {task}; load it with edgevision.load_{task}"
-    )
-
-
-def _task_noun(model: Model) -> str:
-    from edgevision.tasks.classify import Classifier
-    from edgevision.tasks.detect import Detector
-
-    if isinstance(model, Classifier):
-        return "classifier"
-    return "detector" if isinstance(model, Detector) else "generator"
+    noun = kind_of(model.task).noun
+    loader = f"load_{noun}" if f"load_{noun}" in globals() else "load"
+    return OptionError(f"{Path(path)}: expected a {expected}, got a {noun}; load it with edgevision.{loader}")
 
 
 def _load_bundle(path: Path, request: Request, plugins: Registry, trust: TrustPolicy | None) -> Model:

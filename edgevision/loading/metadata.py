@@ -56,7 +56,11 @@ def _described(artifact: Artifact, backend: DescribingBackend) -> ArtifactDescri
 
 
 def check_metadata(
-    path: Path, metadata: ArtifactDescription, stated: Container[str], decoder: Decoder | None
+    path: Path,
+    metadata: ArtifactDescription,
+    stated: Container[str],
+    decoder: Decoder | None,
+    stated_task: str | None = None,
 ) -> None:
     """Refuse an artifact of another task, or with a statement that is not supported and not overridden.
 
@@ -65,12 +69,13 @@ def check_metadata(
         metadata: its metadata.
         stated: the fields that the caller states, as in `UnsupportedMetadata.field`.
         decoder: the decoder that the caller names, if any.
+        stated_task: the task that the caller names, if any.
 
     Raises:
         OptionError: there is one; names it and the option that overrides it.
     """
     task = metadata.task
-    if task is not None and task not in _TASKS and not _reads(decoder, task):
+    if task is not None and task not in _TASKS and stated_task is None and not _reads(decoder, task):
         raise OptionError(
             f"{path}: its metadata says that it is a model for the task '{task}'; EdgeVision runs bare files "
             f"for the tasks {' and '.join(_TASKS)}, and would take its outputs for something else; "

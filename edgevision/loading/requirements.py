@@ -13,7 +13,7 @@ from edgevision.system.arguments import flag, optional_text, real_number
 from edgevision.system.timing import interleave
 
 if TYPE_CHECKING:
-    from edgevision.tasks.kinds import Model
+    from edgevision.tasks.model_types import Model
 
 #: Width and height of the frame that is timed, as in `edgevision.bench`.
 _FRAME_WH = (640, 480)
@@ -125,11 +125,10 @@ def _not_accelerated(session: CheckedSession) -> str:
 
 
 def _latency_ms(model: Any) -> float:
-    from edgevision.tasks.classify import Classifier
-    from edgevision.tasks.detect import Detector
-    from edgevision.tasks.generation.image_to_image import ImageToImage
+    from edgevision.tasks.image_model import ImageModel
 
-    if isinstance(model, (Classifier, Detector, ImageToImage)):
+    takes_frame: bool = isinstance(model, ImageModel)
+    if takes_frame:
         width, height = _FRAME_WH
         rows, columns = np.arange(height)[:, None], np.arange(width)
         frame = np.stack(np.broadcast_arrays(rows % 256, columns % 256, (rows + columns) % 256), -1)

@@ -65,6 +65,21 @@ class PixelChange:
 
 
 @dataclass(frozen=True)
+class ResultChange:
+    """An image with different results of two models of a plugin's task.
+
+    Attributes:
+        image: name in the set.
+        difference: how much they differ, 0…1.
+        text: the difference in words, such as ``Dice 0.93``.
+    """
+
+    image: str
+    difference: float
+    text: str
+
+
+@dataclass(frozen=True)
 class Confusion:
     """A confusion matrix, stored sparsely.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from edgevision.metrics.changes import BoxChange, Confusion, Flip, PixelChange
+from edgevision.metrics.changes import BoxChange, Confusion, Flip, PixelChange, ResultChange, name_of
 from edgevision.metrics.intervals import Interval
 from edgevision.metrics.measures import ClassMetricValues, MetricValue, drop_intervals
 from edgevision.metrics.reliability import Reliability
@@ -25,11 +25,12 @@ class Metric:
 
     Attributes:
         name: such as ``accuracy``.
-        source, artifact: value of each; higher is better.
-        unit: ``share`` for values of 0…1, or ``dB``.
+        source, artifact: value of each.
+        unit: ``share`` for values of 0…1, ``dB``, or the unit of what is measured.
         source_interval, artifact_interval: 95 % intervals, if measured.
         drop_interval: 95 % interval of `drop` on the same images, which is far narrower than the two
             intervals suggest.
+        lower_is_better: True for an error.
     """
 
     name: str
@@ -39,11 +40,12 @@ class Metric:
     source_interval: Interval | None = None
     artifact_interval: Interval | None = None
     drop_interval: Interval | None = None
+    lower_is_better: bool = False
 
     @property
     def drop(self) -> float:
-        """Source minus artifact; negative if the artifact is better."""
-        return self.source - self.artifact
+        """How much the artifact is worse; negative if it is better."""
+        return self.artifact - self.source if self.lower_is_better else self.source - self.artifact
 
     @property
     def largest_drop(self) -> float:
@@ -137,10 +139,45 @@ class GenerateDetails:
     changes: tuple[PixelChange, ...]
 
 
+@dataclass(frozen=True)
+class ResultDetails:
+    """Changed results of a plugin's task, in words.
+
+    Attributes:
+        task: name of its kind.
+        changed: number of images whose result differs.
+        changes: at most `MOST_IMAGES` of them, largest difference first.
+    """
+
+    task: str
+    changed: int
+    changes: tuple[ResultChange, ...]
+
+    @classmethod
+    def of(
+        cls, task: str, differences: Sequence[float], texts: Sequence[str], image_names: Sequence[str]
+    ) -> ResultDetails:
+        """The details of a comparison, image by image.
+
+        Args:
+            task: name of its kind.
+            differences: how much each image's results differ, 0…1; 0 for none.
+            texts: the same in words.
+            image_names: names of the images; empty for a set without names.
+        """
+        changes = [
+            ResultChange(name_of(image_names, place), round(float(difference), 6), texts[place])
+            for place, difference in enumerate(differences)
+            if difference > 0
+        ]
+        worst = sorted(changes, key=lambda change: -change.difference)[:MOST_IMAGES]
+        return cls(task, len(changes), tuple(worst))
+
+
 #: Results specific to a task.
-Details = ClassifyDetails | DetectDetails | GenerateDetails
+Details = ClassifyDetails | DetectDetails | GenerateDetails | ResultDetails
 #: Entry for an image whose prediction changed.
-Change = Flip | BoxChange | PixelChange
+Change = Flip | BoxChange | PixelChange | ResultChange
 
 
 @dataclass(frozen=True)
@@ -210,7 +247,7 @@ def pair(source: Sequence[MetricValue], artifact: Sequence[MetricValue]) -> tupl
     """The metrics of source and artifact, paired by position and measured on the same images."""
     pairs = list(zip(source, artifact, strict=True))
     return tuple(
-        Metric(a.name, a.value, b.value, a.unit, a.interval, b.interval, interval)
+        Metric(a.name, a.value, b.value, a.unit, a.interval, b.interval, interval, a.lower_is_better)
         for (a, b), interval in zip(pairs, drop_intervals(pairs), strict=True)
     )
 

@@ -7,6 +7,7 @@ The texts have as many digits as it takes: a share below 1 is never ``100.00 %``
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from edgevision.metrics.comparison import Comparison, Metric
 from edgevision.metrics.intervals import Interval
@@ -79,13 +80,13 @@ def in_points(value: float, unit: str, against: Iterable[float] = ()) -> str:
 def points(value: float, unit: str, against: Iterable[float] = ()) -> str:
     """A difference of two values without its unit, such as ``0.97``; as `in_unit`."""
     value = without_noise(value)
-    if unit == "dB":
-        return decimals(value, _DIGITS, [0, *against])
-    return percent(value, _DIGITS, against, sign="")
+    if unit == "share":
+        return percent(value, _DIGITS, against, sign="")
+    return decimals(value, _DIGITS, [0, *against]) if unit == "dB" else significant(value, 4, against)
 
 
 def unit_of_points(unit: str) -> str:
-    """The unit of a difference: ``percentage points`` of two shares, ``dB`` of two values in dB."""
+    """The unit of a difference: ``percentage points`` of two shares, else the values' own."""
     return POINTS if unit == "share" else unit
 
 
@@ -127,6 +128,16 @@ def drop_of(metric: Metric, against: Iterable[float] = ()) -> str:
     others = list(against)
     limits = between(metric.drop_interval, metric.unit, others) or NO_INTERVAL
     return f"{points(metric.drop, metric.unit, others)} ({limits})"
+
+
+def difference_of(metric: Metric) -> str:
+    """The first value less the second with its interval, of which a drop has the sign turned for errors."""
+    if not metric.lower_is_better:
+        return drop_of(metric)
+    interval = metric.drop_interval
+    turned = None if interval is None else replace(interval, low=-interval.high, high=-interval.low)
+    limits = between(turned, metric.unit) or NO_INTERVAL
+    return f"{points(-metric.drop, metric.unit)} ({limits})"
 
 
 def confidence_of(intervals: Iterable[Interval | None]) -> str:
@@ -203,10 +214,14 @@ def span(values: Sequence[float], unit: str) -> str:
 
 
 def _end(value: float, unit: str, against: Iterable[float]) -> str:
-    return decimals(value, _DIGITS, against) if unit == "dB" else percent(value, _DIGITS, against, sign="")
+    if unit == "share":
+        return percent(value, _DIGITS, against, sign="")
+    return decimals(value, _DIGITS, against) if unit == "dB" else significant(value, 4, against)
 
 
 def _stated(limit: float, unit: str, against: Iterable[float]) -> str:
+    if unit not in ("share", "dB"):
+        return significant(limit, 4, against)
     number = limit if unit == "dB" else 100 * limit
     digits = stated_digits(number, _DIGITS)
     return decimals(limit, digits, against) if unit == "dB" else percent(limit, digits, against, sign="")

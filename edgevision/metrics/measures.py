@@ -45,14 +45,15 @@ class Observations(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class MetricValue:
-    """A metric of one model; higher is better.
+    """A metric of one model.
 
     Attributes:
         name: such as ``accuracy``.
         value: in `unit`.
         interval: 95 % interval; `None` if nothing bounds the value.
-        unit: ``share`` for values of 0…1, or ``dB``.
+        unit: ``share`` for values of 0…1, ``dB``, or the unit of what is measured, such as ``years``.
         observations: what `drop_intervals` compares, as `Observations`.
+        lower_is_better: True for an error, whose `observations` are its negative.
     """
 
     name: str
@@ -60,6 +61,7 @@ class MetricValue:
     interval: Interval | None
     unit: str = "share"
     observations: Any = field(default=None, repr=False)
+    lower_is_better: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,6 +267,24 @@ def mean_of(
     measured = Values(values.astype(np.float64), lowest, highest, groups)
     value = float(measured.values[np.isfinite(measured.values)].mean())
     return MetricValue(name, value, interval_of(measured.mean, groups), unit, measured)
+
+
+def mean_error(
+    name: str, errors: NDArray[Any], unit: str, *, largest: float, groups: Groups | None = None
+) -> MetricValue:
+    """The mean of an error per image, ``(n,)``, of 0 or more; lower is better.
+
+    Args:
+        name: of the metric.
+        errors: one per image, in `unit`.
+        unit: such as ``years``.
+        largest: the largest error that an image can have.
+        groups: group of each image, `None` if every image is its own.
+    """
+    measured = Values(errors.astype(np.float64), 0.0, largest, groups)
+    interval = interval_of(measured.mean, groups)
+    turned = Values(-measured.values, -largest, 0.0, groups)
+    return MetricValue(name, float(measured.values.mean()), interval, unit, turned, lower_is_better=True)
 
 
 def drop_intervals(

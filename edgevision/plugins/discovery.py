@@ -29,6 +29,7 @@ HOOKS_WITH_GROUP = (
     "edgevision_readers",
     "edgevision_converters",
     "edgevision_decoders",
+    "edgevision_tasks",
     "edgevision_export_formats",
     "edgevision_frame_sources",
     "edgevision_trackers",

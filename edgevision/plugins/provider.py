@@ -42,7 +42,7 @@ class Provider(NamedTuple):
 
     @property
     def requirement(self) -> str:
-        """The argument for pip, such as ``edgevision-ncnn==1.0``; empty for a plugin that this process registered."""
+        """The argument for pip, such as ``edgevision-ncnn==1.0``; empty if this process registered it."""
         return f"{self.distribution}=={self.version}" if self.version else self.distribution
 
     def qualified(self, name: str) -> str:

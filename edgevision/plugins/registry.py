@@ -268,6 +268,18 @@ class Registry:
         """Name -> form of a model that another program expects."""
         return self._items("edgevision_export_formats")
 
+    def tasks(self) -> dict[str, Any]:
+        """Name -> kind of task, an `edgevision.tasks.kind.TaskKind`."""
+        return self._items("edgevision_tasks")
+
+    def task(self, name: str) -> Any:
+        """The kind of task called `name`.
+
+        Raises:
+            PluginError: there is none; lists the available ones.
+        """
+        return self._pick("task", name, self.tasks())
+
     def export_format(self, name: str) -> ExportFormat:
         """The export format called `name`.
 
@@ -472,6 +484,7 @@ _KINDS = {
     "edgevision_readers": "reader",
     "edgevision_converters": "converter",
     "edgevision_decoders": "decoder",
+    "edgevision_tasks": "task",
     "edgevision_export_formats": "export format",
     "edgevision_frame_sources": "source",
     "edgevision_trackers": "tracker",

@@ -50,6 +50,23 @@ def _function(value: Any) -> str:
     return "" if callable(value) else f"{shown(value)}, expected a method"
 
 
+def _flag(value: Any) -> str:
+    return "" if isinstance(value, bool) else f"{shown(value)}, expected True or False"
+
+
+def _mapping(value: Any) -> str:
+    return "" if isinstance(value, Mapping) else f"{shown(value)}, expected a mapping"
+
+
+def _several(value: Any) -> str:
+    valid = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
+    return "" if valid else f"{shown(value)}, expected a list"
+
+
+def _task_texts(value: Any) -> str:
+    return "" if hasattr(value, "agreement") else f"{shown(value)}, expected TaskTexts"
+
+
 #: Hook -> attribute that each of its items must have -> how it is checked.
 MEMBERS: dict[str, Mapping[str, Check]] = {
     "edgevision_backends": {
@@ -69,6 +86,15 @@ MEMBERS: dict[str, Mapping[str, Check]] = {
         "convert": _function,
     },
     "edgevision_decoders": {"name": _text, "recognise": _function, "prepare": _function},
+    "edgevision_tasks": {
+        **dict.fromkeys(("name", "noun", "activity", "verb"), _text),
+        **dict.fromkeys(("ranks_classes", "takes_images"), _flag),
+        "description": _function,
+        "schema": _mapping,
+        "texts": _task_texts,
+        "options": _several,
+        **dict.fromkeys(("recognise", "model", "lines", "draw", "evaluation"), _function),
+    },
     "edgevision_export_formats": {"name": _text, "summary": _words, "formats": _names, "export": _function},
     "edgevision_frame_sources": {
         "name": _text,
@@ -114,11 +140,6 @@ def _source(value: Any) -> str:
     needed = ("kind", "path", "description", "sha256", "inputs", "outputs", "facts", "versions", "run")
     missing = [name for name in needed if not hasattr(value, name)]
     return f"{type(value).__name__} without {', '.join(missing)}" if missing else ""
-
-
-def _several(value: Any) -> str:
-    valid = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
-    return "" if valid else f"{shown(value)}, expected a list"
 
 
 def _callable(value: Any) -> str:

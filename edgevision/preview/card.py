@@ -12,9 +12,8 @@ from edgevision.evidence.records import Measured
 from edgevision.metrics.comparison import Metric
 from edgevision.metrics.formatting import between, confidence_of, in_unit
 from edgevision.streaming.stream import Stream
-from edgevision.tasks.classify import Classifier
-from edgevision.tasks.detect import Detector
 from edgevision.tasks.image_model import ImageModel
+from edgevision.tasks.kind import kind_of
 
 #: Rows of the card: those that a model is chosen by come first in the evidence.
 _MOST_METRICS = 6
@@ -32,7 +31,7 @@ def card_of(path: Path, model: ImageModel[Any], stream: Stream[Any]) -> dict[str
     preprocessing: Any = getattr(model, "preprocessing", None)  # of each task that takes images
     width, height = preprocessing.size_wh
     facts = [
-        ["task", _task(model)],
+        ["task", kind_of(model.task).activity],
         ["backend", session.backend],
         ["device", session.device],
         ["precision", session.precision],
@@ -41,7 +40,7 @@ def card_of(path: Path, model: ImageModel[Any], stream: Stream[Any]) -> dict[str
     labels = getattr(model, "labels", ())
     if labels:
         facts.append(["classes", str(len(labels))])
-    point = model.score_calibration.operating_point if isinstance(model, Classifier) else None
+    point = None if model.fitted_scores is None else model.fitted_scores.operating_point
     if point is not None:
         facts.append(["operating point", f"{point.positive} from {point.threshold:.4g}"])
     return {
@@ -53,15 +52,9 @@ def card_of(path: Path, model: ImageModel[Any], stream: Stream[Any]) -> dict[str
     }
 
 
-def _task(model: ImageModel[Any]) -> str:
-    if isinstance(model, Classifier):
-        return "classification"
-    return "detection" if isinstance(model, Detector) else "generation"
-
-
 def _thresholds(model: ImageModel[Any], stream: Stream[Any]) -> list[dict[str, Any]]:
     """Arguments of a call that can be moved, with their present values."""
-    if not isinstance(model, Detector):
+    if "score_threshold" not in model.call_arguments:
         return []
     task, call = model.task, stream.call
     rows = (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from edgevision.bundle.pictures import INPUT, SOURCE, TRUTH, Picture
 from edgevision.evidence.records import Evidence
 from edgevision.imaging.headers import read_header
-from edgevision.metrics.changes import BoxChange, Flip
+from edgevision.metrics.changes import BoxChange, Flip, ResultChange
 from edgevision.metrics.comparison import Change, change_count, changes_of
 from edgevision.system.decimals import decimals
 
@@ -63,6 +63,11 @@ class ChangedImage:
         return all(picture.width <= _NARROW for picture in self.pictures)
 
     @property
+    def is_flip(self) -> bool:
+        """True if the change is one between predicted classes."""
+        return isinstance(next(iter(self.by_artifact.values())), Flip)
+
+    @property
     def truth(self) -> tuple[str, ...] | None:
         """Ground-truth classes, for a change of a classifier; `None` if unknown."""
         first = next(iter(self.by_artifact.values()))
@@ -84,6 +89,11 @@ class Changes:
     shown: tuple[ChangedImage, ...]
     others: tuple[ChangedImage, ...]
     truncated: bool
+
+    @property
+    def are_flips(self) -> bool:
+        """True if the changes are ones between predicted classes."""
+        return any(image.is_flip for image in self.others)
 
     @property
     def first(self) -> tuple[ChangedImage, ...]:
@@ -129,6 +139,8 @@ def describe_change(change: Change) -> str:
     if isinstance(change, BoxChange):
         parts = [_boxes("lost", change.lost), _boxes("gained", change.gained)]
         return "; ".join(part for part in parts if part) + f"; {change.matched} unchanged"
+    if isinstance(change, ResultChange):
+        return change.text
     return f"SSIM {decimals(change.ssim, 4, (0, 1))}, {change.psnr_db:.2f} dB"
 
 

@@ -136,7 +136,7 @@ def _metric_table(place: int, name: str, results: Sequence[Measured]) -> MetricT
 def _drop_chart(results: Sequence[Measured]) -> str:
     metrics = [(one.artifact, one.comparison.metrics[0]) for one in results]
     first = metrics[0][1]
-    factor = 1.0 if first.unit == "dB" else 100.0
+    factor = 100.0 if first.unit == "share" else 1.0
     limit = _limit(results, f"drop in {first.name}")
     against = [] if limit is None else [limit]
     rows = [Row(artifact, one.drop, one.drop_interval, drop_of(one, against)) for artifact, one in metrics]
@@ -203,7 +203,7 @@ def _row(label: str, value: float, interval: Interval | None, unit: str, of_sour
 
 
 def _axis(name: str, unit: str) -> ChartAxis:
-    return ChartAxis(f"{name}, dB", 1.0) if unit == "dB" else ChartAxis(f"{name}, %")
+    return ChartAxis(f"{name}, %") if unit == "share" else ChartAxis(f"{name}, {unit}", 1.0)
 
 
 def _method(metric: Metric) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgevision.evidence.records import Evidence
 from edgevision.metrics.changes import Confusion
-from edgevision.metrics.comparison import ClassifyDetails
+from edgevision.metrics.comparison import ClassifyDetails, LabelAgreement
 from edgevision.metrics.reliability import Reliability
 from edgevision.reporting.prediction_charts import MOST_DRAWN_CLASSES, confusion_chart, reliability_chart
 
@@ -45,6 +45,13 @@ def predictions(evidence: Evidence, labels: Sequence[str]) -> Predictions | None
     models = (SOURCE, *(name for name, _ in confused))
     names = _names(labels, confusions)
     return Predictions(models, _charts(models, confusions, names), _pairs(confusions, names), reliabilities)
+
+
+def label_agreements(evidence: Evidence) -> list[tuple[str, tuple[LabelAgreement, ...]]]:
+    """(artifact, agreement on each label) of the artifacts with independent scores."""
+    details = [(result.artifact, result.comparison.details) for result in evidence.results]
+    found = [(name, one.by_label) for name, one in details if isinstance(one, ClassifyDetails)]
+    return [(name, rows) for name, rows in found if rows]
 
 
 def _names(labels: Sequence[str], confusions: Sequence[Confusion]) -> list[str]:

@@ -27,13 +27,14 @@ from edgevision.reporting.metrics import (
     metric_tables,
 )
 from edgevision.reporting.page import render
-from edgevision.reporting.predictions import predictions
+from edgevision.reporting.predictions import label_agreements, predictions
 from edgevision.reporting.score_calibration import calibrated_scores
 from edgevision.reporting.summary import artifact_statuses, summary, unchecked_limits
 from edgevision.system.arguments import flag, one_path
 from edgevision.system.files import OutputState, check_folder_of, write_file
 from edgevision.target import load_targets
 from edgevision.tasks.description import task_to_dict
+from edgevision.tasks.kind import kind_of
 
 _SUFFIXES = (".html", ".htm")
 
@@ -155,6 +156,8 @@ def _facts(bundle: Bundle, evidence: Evidence, pictures: tuple[Picture, ...]) ->
         "training_steps": _training_steps(evidence),
         "notes": _notes(evidence),
         "task": manifest.task,
+        "label_agreements": label_agreements(evidence),
+        "texts": kind_of(manifest.task).texts,
         "settings": _settings(manifest),
     }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from importlib.machinery import PathFinder
@@ -67,7 +67,7 @@ def entry_points(group: str) -> list[EntryPoint]:
     Of a package that is installed twice, the first on ``sys.path`` counts.
     """
     if _only_folders():
-        return [point for dist, text in _texts() for point in _points(text, group, dist)]
+        return [point for dist, text in _texts(tuple(sys.path)) for point in _points(text, group, dist)]
     from importlib import metadata
 
     return list(metadata.entry_points(group=group))
@@ -87,10 +87,12 @@ def _only_folders() -> bool:
     return finders == [PathFinder] and not any(map(os.path.isfile, sys.path))
 
 
-def _texts() -> Iterator[tuple[Distribution, str]]:
-    """Every package that has an ``entry_points.txt``, and its content."""
+@cache
+def _texts(folders: tuple[str, ...]) -> list[tuple[Distribution, str]]:
+    """Every package that has an ``entry_points.txt``, and its content: read once for all groups."""
+    texts: list[tuple[Distribution, str]] = []
     seen: set[str] = set()
-    for folder in sys.path:
+    for folder in folders:
         for name in _listed(folder or "."):
             stem, dot, suffix = name.rpartition(".")
             written, _, version = stem.partition("-")
@@ -103,7 +105,8 @@ def _texts() -> Iterator[tuple[Distribution, str]]:
             except OSError:  # most packages have none
                 continue
             # Folders of an egg have the version of Python too: edgevision-0.1.0-py3.11.egg-info.
-            yield Distribution(written, version.partition("-")[0]), text
+            texts.append((Distribution(written, version.partition("-")[0]), text))
+    return texts
 
 
 @cache

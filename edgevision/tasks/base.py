@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from weakref import finalize
@@ -16,6 +17,7 @@ if TYPE_CHECKING:  # who asks for no health does not wait for threads and clocks
     from edgevision.health import Check, Health, HealthChecks
     from edgevision.imaging.gate import InputGate
     from edgevision.system.clock import Clock
+    from edgevision.tasks.score_calibration import ScoreCalibration
 
 Model = TypeVar("Model", bound="TaskModel")
 
@@ -25,6 +27,7 @@ class TaskModel:
 
     Attributes:
         session: the network.
+        task: its task, as a manifest has it.
         bundle_digest: of the bundle that it was loaded from, to be recorded with results; `None` for a bare
             file.
         observed: False for a model whose answers are told to observers by its caller, such as a stream.
@@ -33,6 +36,7 @@ class TaskModel:
         OptionError: `session` is something else than a session.
     """
 
+    task: Any
     bundle_digest: str | None = None
     observed: bool = True
     # Without their types here, which whoever evaluates annotations of a model would have to import.
@@ -45,6 +49,11 @@ class TaskModel:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {', '.join((str(self.session), *self._details()))}>"
+
+    @property
+    def fitted_scores(self) -> ScoreCalibration | None:
+        """Temperature and operating point that were fitted to this artifact, if there are any."""
+        return None
 
     def close(self) -> None:
         """Release the runtime's resources. May be called twice."""
@@ -170,6 +179,18 @@ def image_input(session: CheckedSession, task: str) -> TensorSpec:
         names = ", ".join(f"'{spec.name}'" for spec in session.inputs) or "no inputs"
         raise OptionError(f"{task}: expected a network with one input, an image; it has {names}")
     return session.inputs[0]
+
+
+def image_outputs(outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """The outputs for one image, without the batch dimension, as decoders expect them.
+
+    Raises:
+        OptionError: an output has no batch dimension.
+    """
+    for spec in outputs:
+        if not spec.shape:
+            raise OptionError(f"output '{spec.name}': expected a batch dimension, got a scalar")
+    return tuple(replace(spec, shape=spec.shape[1:]) for spec in outputs)
 
 
 def image_output(session: CheckedSession, name: str, color: str) -> TensorSpec:

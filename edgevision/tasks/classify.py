@@ -29,6 +29,7 @@ from edgevision.tensors import Array, TensorSpec, all_finite, check_outputs, deq
 if TYPE_CHECKING:
     from edgevision.imaging.frame import Frame
     from edgevision.system.numeric import RealNumber, WholeNumber
+    from edgevision.tasks.description import ClassifyTask
     from edgevision.tasks.explained import Aim
     from edgevision.tasks.prediction_sets import PredictionSets
 
@@ -262,6 +263,18 @@ class Classifier(ExplainableModel[Classification]):
     def output(self) -> str:
         """The name of the output with the scores."""
         return self._output.name
+
+    @property
+    def task(self) -> ClassifyTask:
+        """The task, as a manifest has it."""
+        from edgevision.tasks.description import ClassifyTask
+
+        return ClassifyTask(self._output.name, self.score_kind)
+
+    @property
+    def fitted_scores(self) -> ScoreCalibration | None:
+        """As `TaskModel.fitted_scores`."""
+        return self.score_calibration.or_none()
 
     @overload
     def __call__(self, images: ImageLike, color: str = "rgb") -> Classification: ...

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from edgevision.errors import OptionError, first_line
+from edgevision.plugins import registry
 from edgevision.system.arguments import one_of
 from edgevision.system.numeric import is_real, is_share, is_whole, plain_fields
 from edgevision.system.reading import MOST_SETTINGS_BYTES, read_file
@@ -35,6 +36,11 @@ class ClassifyTask:
     def __post_init__(self) -> None:
         _check(isinstance(self.output, str), "output", "the name of a tensor", self.output)
         one_of(self.score_kind, SCORE_KINDS, "score_kind")
+
+    @property
+    def read_outputs(self) -> dict[str, str]:
+        """As `Task`'s."""
+        return {self.output: self.score_kind}
 
 
 @dataclass(frozen=True)
@@ -100,10 +106,24 @@ class GenerateTask:
         settings = read_fields(SETTINGS_OF_KIND[self.kind], self.settings, "settings")
         object.__setattr__(self, "settings", settings)
 
+    @property
+    def read_outputs(self) -> dict[str, str]:
+        """As `Task`'s."""
+        return {self.output: ""}
 
-Task = ClassifyTask | DetectTask | GenerateTask
 
-_TASKS: tuple[type[Task], ...] = (ClassifyTask, DetectTask, GenerateTask)
+class Task(Protocol):
+    """The description of a task, as a manifest has it: a frozen dataclass with plain values.
+
+    It may have a property ``read_outputs``: the outputs that its models read, with the kind of the scores in
+    each (``softmax``, ``sigmoid`` or ``logits``; empty for other values). Without it, these are all outputs.
+
+    Attributes:
+        name: of its kind, such as ``classify``; see `edgevision.tasks.kind.TaskKind`.
+    """
+
+    name: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 def task_to_dict(task: Task) -> dict[str, Any]:
@@ -119,9 +139,12 @@ def task_from_dict(document: Mapping[str, Any], where: str) -> Task:
     """
     values = dict(document)
     name = values.pop("name", None)
-    kinds = {kind.name: kind for kind in _TASKS}
+    kinds = {name: kind.description for name, kind in sorted(registry().tasks().items())}
     if not isinstance(name, str) or name not in kinds:
-        raise OptionError(f"{where}: task '{name}' is not supported; supported are: {', '.join(kinds)}")
+        raise OptionError(
+            f"{where}: task '{name}' is not supported; supported are: {', '.join(kinds)}; if a package "
+            "provides it, install that package"
+        )
     known = [field.name for field in fields(kinds[name])]
     for field_name in known:
         if field_name not in values:
@@ -132,7 +155,8 @@ def task_from_dict(document: Mapping[str, Any], where: str) -> Task:
                 f"{where}: unknown field '{field_name}'; known fields: name, {', '.join(known)}"
             )
     try:
-        return kinds[name](**values)
+        task: Task = kinds[name](**values)
+        return task
     except OptionError as error:
         raise OptionError(f"{where}: {error}") from error
 

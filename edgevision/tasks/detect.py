@@ -19,7 +19,7 @@ from edgevision.observation import observers
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import instance, sequence, whole_numbers
 from edgevision.system.shown import shown
-from edgevision.tasks.base import image_input
+from edgevision.tasks.base import image_input, image_outputs
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.box_checks import BoxCheck
 from edgevision.tasks.box_overlap import iou
@@ -394,18 +394,6 @@ def _resemblance(candidates: Candidates, class_id: int, box_xyxy: NDArray[np.flo
         return 0.0
     overlaps = iou(candidates.boxes_xyxy.take(own, axis=0), box_xyxy[np.newaxis].astype(np.float32))[:, 0]
     return float((overlaps * candidates.scores.take(own)).max())
-
-
-def image_outputs(outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """The outputs for one image, without the batch dimension, as decoders expect them.
-
-    Raises:
-        OptionError: an output has no batch dimension.
-    """
-    for spec in outputs:
-        if not spec.shape:
-            raise OptionError(f"output '{spec.name}': expected a batch dimension, got a scalar")
-    return tuple(replace(spec, shape=spec.shape[1:]) for spec in outputs)
 
 
 def _check_batches(image: TensorSpec, outputs: Sequence[TensorSpec]) -> None:

@@ -27,15 +27,19 @@ ResultT = TypeVar("ResultT")
 
 
 class ImageModel(TaskModel, Generic[ResultT]):
-    """A model whose call takes an image and gives a result about it.
+    """A model whose call takes an image, or a list of them, and gives a result about each.
 
     Attributes:
         preprocessing: from an image to the network's input.
+        labels: one name per class; empty if it has none.
         answering_methods: names of the methods that run the network on images, which a fallback answers, too.
     """
 
     preprocessing: Preprocessing
+    labels: tuple[str, ...] = ()
     answering_methods: ClassVar[tuple[str, ...]] = ("__call__",)
+    if TYPE_CHECKING:  # (images, color="rgb", **arguments), of which each subclass has its own
+        __call__: Callable[..., Any]
 
     def stream(
         self,
@@ -124,13 +128,18 @@ class ImageModel(TaskModel, Generic[ResultT]):
         watched = cast("Callable[..., ResultT]", self.over(self.session.view(watch)).unobserved())
         return lambda frame: watched(frame, **call.current)
 
+    @property
+    def call_arguments(self) -> tuple[str, ...]:
+        """Names of the arguments that a call takes beside images and their colour, such as thresholds."""
+        import inspect
+
+        return tuple(inspect.signature(type(self).__call__).parameters)[3:]
+
     def _check_call(self, arguments: Mapping[str, Any]) -> None:
         """Raise OptionError for arguments that a call does not take, or whose values it would refuse."""
         if not arguments:
             return
-        import inspect
-
-        known = [*inspect.signature(type(self).__call__).parameters][3:]  # after self, image and colour
+        known = self.call_arguments
         for name in arguments:
             if name not in known:
                 accepted = ", ".join(known) or "none"

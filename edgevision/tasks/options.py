@@ -48,6 +48,8 @@ class TaskOptions:
             image, under the same name.
         generation: for a model that generates images from a vector or from noise: a ``latent`` or
             ``diffusion`` task.
+        task: name of the kind of task, such as ``classify`` or a plugin's; `None` finds it in the model.
+        task_options: options of that kind, by name; see `edgevision.tasks.kind.TaskKind.options`.
 
     Raises:
         OptionError: a field has a wrong value; names it.
@@ -66,10 +68,12 @@ class TaskOptions:
     overlap: int | None = None
     truth: str | Path | None = None
     generation: GenerateTask | None = None
+    task: str | None = None
+    task_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         instance(self.image, InputOptions, "image")
-        for name in ("output", "score_kind", "decoder"):
+        for name in ("output", "score_kind", "decoder", "task"):
             object.__setattr__(self, name, optional_text(getattr(self, name), name))
         object.__setattr__(self, "fit", text(self.fit, "fit"))
         mapping(self.thresholds, "thresholds")
@@ -82,7 +86,8 @@ class TaskOptions:
         for name in ("annotations", "truth"):
             object.__setattr__(self, name, optional_path(getattr(self, name), name))
         object.__setattr__(self, "decoder_settings", read_setting_files(self.decoder_settings))
-        plain_fields(self, "decoder_settings", "thresholds")
+        object.__setattr__(self, "task_options", read_setting_files(self.task_options))
+        plain_fields(self, "decoder_settings", "thresholds", "task_options")
         if self.output_range is not None:
             object.__setattr__(self, "output_range", _output_range(self.output_range))
         if self.overlap is not None:

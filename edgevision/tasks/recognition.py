@@ -87,13 +87,23 @@ def choose_decoder(
     if name is not None:
         decoder = plugins.decoder(name)
         return DecoderChoice(decoder, recognised(decoder, outputs, input_size_wh) or {})
+    choice = recognised_decoder(outputs, input_size_wh, plugins)
+    if choice is None and not are_scores(outputs):
+        raise unrecognised(where, outputs, plugins.decoders())
+    return choice
+
+
+def recognised_decoder(
+    outputs: Sequence[TensorSpec], input_size_wh: tuple[int, int], plugins: Registry
+) -> DecoderChoice | None:
+    """The only decoder that recognises the outputs; `None` if none or several do, or they are a vector.
+
+    Args:
+        outputs, input_size_wh, plugins: as for `choose_decoder`.
+    """
     if len(outputs) == 1 and len(outputs[0].shape) == 1:
         return None  # a vector of scores
-    decoders = plugins.decoders()
-    choice = _recognise(outputs, input_size_wh, plugins)
-    if choice is None and not _are_scores(outputs):
-        raise unrecognised(where, outputs, decoders)
-    return choice
+    return _recognise(outputs, input_size_wh, plugins)
 
 
 def described_decoder(
@@ -161,6 +171,6 @@ def _listed(outputs: Sequence[TensorSpec]) -> str:
     return ", ".join(f"'{spec.name}' ({', '.join(map(str, spec.shape))})" for spec in outputs)
 
 
-def _are_scores(outputs: Sequence[TensorSpec]) -> bool:
+def are_scores(outputs: Sequence[TensorSpec]) -> bool:
     """True for a single output with one score per class."""
     return len(outputs) == 1 and all(size == 1 for size in outputs[0].shape[:-1])

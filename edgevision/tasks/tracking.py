@@ -68,7 +68,7 @@ class Follower:
             self._tracker: Tracker = kind.create(dict(tracking.settings))
         except EdgeVisionError:
             raise
-        except Exception as error:  # of a third party's plugin
+        except Exception as error:  # of a library
             raise PluginError(
                 f"tracker '{self._name}' cannot be created: {type(error).__name__}: {first_line(error)}"
             ) from error
@@ -84,7 +84,9 @@ class Follower:
             ids = self._tracker.update(
                 found.boxes_xyxy, found.scores, found.class_ids, image, _time_s(frame, policy)
             )
-        except Exception as error:  # of a library or a third party's plugin
+        except EdgeVisionError:
+            raise
+        except Exception as error:  # of a library
             raise InferenceError(
                 f"tracker '{self._name}' failed: {type(error).__name__}: {first_line(error)}"
             ) from error

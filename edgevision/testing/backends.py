@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 
 import numpy as np
 
@@ -21,18 +22,26 @@ from edgevision.backend import (
 from edgevision.errors import (
     ArtifactError,
     DeviceError,
-    EdgeVisionError,
     InferenceError,
     InputError,
     OptionError,
     SessionClosedError,
 )
+from edgevision.plugins.door import inside
 from edgevision.session import CheckedSession, open_session
 from edgevision.tensors import Array, TensorSpec, check_inputs
-from edgevision.testing.contract import check_rules, expect, expect_raises
+from edgevision.testing.backend_answers import ANSWER_RULES, check_finite
+from edgevision.testing.backend_case import BackendCase, close, run_leased, same, subject_of
+from edgevision.testing.backend_resources import RESOURCE_RULES
+from edgevision.testing.children import check_rules
+from edgevision.testing.contract import expect
 
 _THREADS = 8
-_CALLS_PER_THREAD = 5
+#: Calls of each thread, by the seconds between two turns of threads; fewer where they take long.
+_CALLS_PER_THREAD = {5e-3: 5, 1e-5: 60}
+_SHARED_SECONDS = 2.0
+#: Errors of each kind in a lease: more than pools have slots.
+_FAILURES = 6
 
 
 def check_backend(
@@ -40,8 +49,13 @@ def check_backend(
     artifact: Artifact,
     inputs: Mapping[str, Array] | None = None,
     devices: Sequence[str] | None = None,
+    outputs: Mapping[str, Array] | None = None,
 ) -> None:
     """Check that `backend` keeps the contract of `edgevision.backend`, by running `artifact`.
+
+    Each rule runs in a process of its own, so that a crash or a hang names the rule. The process can have the
+    backend if that can be pickled, as an object of a class at the top level of a module can; else the rules
+    run in this process.
 
     Args:
         backend: the backend under test.
@@ -49,63 +63,25 @@ def check_backend(
             than one without.
         inputs: name -> array, one valid call whose answer depends on the values; ``None`` draws
             random ones, floats from 0 to 1 and integers over their whole range.
-        devices: names of the devices to run on; ``None`` is the backend's default alone.
+        devices: names of the devices to run on; ``None`` is each that the backend lists.
+        outputs: output name -> array, the right answer to `inputs`, computed elsewhere: without it, an answer
+            that is always wrong in the same way is not found.
 
     Raises:
         AssertionError: states the broken rule, and how it broke.
         MissingRuntimeError: the runtime is not installed.
     """
-    offered = _check_members(backend, artifact)
+    backend = inside(backend)
+    offered = [device.name for device in _check_members(backend, artifact)]
     before = artifact.sha256
-    for device in devices or [offered[0].name]:
-        case = _Case(backend, artifact, device, inputs)
+    for device in devices or offered:
+        case = BackendCase(backend, artifact, device, inputs, outputs)
         check_rules(_RULES, case, case.subject)
-    expect(artifact.sha256 == before, _subject(backend), "changed the bytes of the artifact")
-
-
-@dataclass(frozen=True)
-class _Case:
-    """A backend under test, with an artifact, on a device."""
-
-    backend: Backend
-    artifact: Artifact
-    device: str
-    example: Mapping[str, Array] | None
-
-    @property
-    def subject(self) -> str:
-        return _subject(self.backend)
-
-    def open(self, artifact: Artifact | None = None) -> CheckedSession:
-        return open_session(self.backend, artifact or self.artifact, SessionSettings(device=self.device))
-
-    def inputs(self, session: CheckedSession, seed: int = 0, batch: int = 1) -> dict[str, Array]:
-        """A valid call; a different one for each seed."""
-        return {spec.name: self._array(spec, seed, batch) for spec in session.inputs}
-
-    def expect(self, holds: bool, message: str) -> None:
-        expect(holds, self.subject, f"{message} (artifact {self.artifact.name}, device {self.device})")
-
-    def expect_raises(self, kind: type[EdgeVisionError], action: str) -> AbstractContextManager[None]:
-        return expect_raises(kind, self.subject, action)
-
-    def _array(self, spec: TensorSpec, seed: int, batch: int) -> Array:
-        shape = spec.with_batch(batch)
-        if self.example is not None:
-            # Shifted and darkened: an average over the image would not notice the shift alone.
-            rolled = np.roll(self.example[spec.name].reshape(-1), 7 * seed) * (1 - seed / 16)
-            return np.resize(rolled, shape).astype(spec.dtype)
-        random = np.random.default_rng([seed, batch])
-        if np.dtype(spec.dtype).kind == "f":
-            return random.random(shape).astype(spec.dtype)
-        if spec.dtype == "bool":
-            return random.random(shape) < 0.5
-        limits = np.iinfo(spec.dtype)
-        return random.integers(limits.min, limits.max, shape, dtype=spec.dtype, endpoint=True)
+    expect(artifact.sha256 == before, subject_of(backend), "changed the bytes of the artifact")
 
 
 def _check_members(backend: Backend, artifact: Artifact) -> Sequence[DeviceInfo]:
-    subject = _subject(backend)
+    subject = subject_of(backend)
     for member, kind in (("name", str), ("formats", tuple), ("options", tuple)):
         value = getattr(backend, member, None)
         expect(isinstance(value, kind), subject, f"{member} is {value!r}, expected a {kind.__name__}")
@@ -116,13 +92,16 @@ def _check_members(backend: Backend, artifact: Artifact) -> Sequence[DeviceInfo]
     version = backend.version()
     expect(isinstance(version, str) and bool(version), subject, f"version() returned {version!r}")
     devices = backend.devices()
+    expect(
+        all(isinstance(one, DeviceInfo) for one in devices), subject, f"devices() returned {devices!r:.80}"
+    )
     names = [device.name for device in devices]
     expect(bool(names), subject, "devices() returned none; expected one, or DeviceError with the reason")
     expect(len(set(names)) == len(names), subject, f"devices() returned a name twice: {names}")
     return devices
 
 
-def _check_description(case: _Case) -> None:
+def _check_description(case: BackendCase) -> None:
     """A session describes its tensors, its device and its precision."""
     with case.open() as session:
         for kind, specs in (("inputs", session.inputs), ("outputs", session.outputs)):
@@ -135,63 +114,95 @@ def _check_description(case: _Case) -> None:
         case.expect(bool(session.precision), "the session does not say in which precision it computes")
 
 
-def _check_bytes(case: _Case) -> None:
+def _check_bytes(case: BackendCase) -> None:
     """An artifact is loaded from its bytes: no file of its name need exist."""
     files = {f"absent-{name}": content for name, content in case.artifact.files.items()}
     with case.open(Artifact(case.artifact.format, case.artifact.precision, files)) as session:
         session.run(case.inputs(session))
 
 
-def _check_outputs(case: _Case) -> None:
+def _check_outputs(case: BackendCase) -> None:
     """Every output has the shape and dtype of its spec."""
     with case.open() as session:
-        outputs = session.run(case.inputs(session))
-        for spec in session.outputs:
-            array = outputs[spec.name]
-            fits = len(array.shape) == len(spec.shape) and all(
-                wanted in (None, got) for wanted, got in zip(spec.shape, array.shape, strict=True)
-            )
-            got = f"{array.shape} {array.dtype.name}"
-            message = f"output '{spec.name}': the spec says {spec.describe()}, run returned {got}"
-            case.expect(fits and array.dtype.name == spec.dtype, message)
+        _check_arrays(case, session, "run", session.run(case.inputs(session)))
+        _check_arrays(case, session, "lease", run_leased(session, case.inputs(session)))
 
 
-def _check_ownership(case: _Case) -> None:
+def _check_arrays(case: BackendCase, session: CheckedSession, way: str, outputs: Mapping[str, Array]) -> None:
+    case.expect(set(outputs) == {spec.name for spec in session.outputs}, f"{way} returned {sorted(outputs)}")
+    for spec in session.outputs:
+        array = outputs[spec.name]
+        case.expect(isinstance(array, np.ndarray), f"output '{spec.name}': {way} returned {type(array)}")
+        fits = len(array.shape) == len(spec.shape) and all(
+            wanted in (None, got) for wanted, got in zip(spec.shape, array.shape, strict=True)
+        )
+        got = f"{array.shape} {array.dtype.name}"
+        message = f"output '{spec.name}': the spec says {spec.describe()}, {way} returned {got}"
+        case.expect(fits and array.dtype.name == spec.dtype, message)
+
+
+def _check_ownership(case: BackendCase) -> None:
     """The caller owns the outputs: a later call does not change them, nor do they change a later call."""
     with case.open() as session:
         inputs = case.inputs(session, seed=1)
         kept = {name: array.copy() for name, array in inputs.items()}
         first = session.run(inputs)
-        case.expect(_same(inputs, kept), "run changed the arrays of the caller's inputs")
+        case.expect(same(inputs, kept), "run changed the arrays of the caller's inputs")
         answer = {name: array.copy() for name, array in first.items()}
         second = session.run(case.inputs(session, seed=2))
-        case.expect(_same(first, answer), "a second run changed the outputs of the first")
+        case.expect(same(first, answer), "a second run changed the outputs of the first")
         case.expect(
-            not _close(first, second),
+            not close(first, second),
             "two inputs got the same answer; pass check_backend `inputs` on which the answer depends",
         )
         for array in first.values():
             case.expect(array.flags.writeable, "an output cannot be written to; the caller owns it")
             array[...] = 0
-        case.expect(_close(session.run(inputs), answer), "writing to an output changed a later answer")
+        case.expect(close(session.run(inputs), answer), "writing to an output changed a later answer")
 
 
-def _check_threads(case: _Case) -> None:
-    """Each of the threads that share a session gets the answers to its own inputs."""
+def _check_leased_ownership(case: BackendCase) -> None:
+    """The caller owns the outputs of a leased slot: a later run of it does not change them."""
     with case.open() as session:
-        inputs = [case.inputs(session, seed) for seed in range(_THREADS)]
-        alone = [session.run(one) for one in inputs]
-
-        def work(position: int) -> bool:
-            answers = [session.run(inputs[position]) for _ in range(_CALLS_PER_THREAD)]
-            return all(_close(answer, alone[position]) for answer in answers)
-
-        with ThreadPoolExecutor(_THREADS) as pool:
-            wrong = list(pool.map(work, range(_THREADS))).count(False)
-        case.expect(wrong == 0, f"{wrong} of {_THREADS} threads that share a session got a wrong answer")
+        first = run_leased(session, case.inputs(session, seed=1))
+        answer = {name: array.copy() for name, array in first.items()}
+        run_leased(session, case.inputs(session, seed=2))
+        case.expect(same(first, answer), "a second run of a slot changed the outputs of the first; copy them")
 
 
-def _check_refused_inputs(case: _Case) -> None:
+def _check_threads(case: BackendCase) -> None:
+    """Each of the threads that share a session gets the answers to its own inputs, by run and by lease."""
+    interval = sys.getswitchinterval()
+    for seconds, calls in _CALLS_PER_THREAD.items():
+        sys.setswitchinterval(seconds)
+        try:
+            with case.open() as session:
+                _check_shared(case, session, calls)
+        finally:
+            sys.setswitchinterval(interval)
+
+
+def _check_shared(case: BackendCase, session: CheckedSession, calls: int) -> None:
+    inputs = [case.inputs(session, seed) for seed in range(_THREADS)]
+    alone = [session.run(one) for one in inputs]
+
+    end = time.monotonic() + _SHARED_SECONDS
+
+    def work(position: int) -> bool:
+        for _ in range(calls):
+            for run in (CheckedSession.run, run_leased):
+                if not close(run(session, inputs[position]), alone[position]):
+                    return False
+            if time.monotonic() > end:
+                break
+        return True
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        wrong = list(pool.map(work, range(_THREADS))).count(False)
+    case.expect(wrong == 0, f"{wrong} of {_THREADS} threads that share a session got a wrong answer")
+
+
+def _check_refused_inputs(case: BackendCase) -> None:
     """An invalid input raises the core's error, and the next call is not affected."""
     with case.open() as session:
         good = case.inputs(session)
@@ -209,10 +220,10 @@ def _check_refused_inputs(case: _Case) -> None:
                 except InputError as error:
                     case.expect(str(error) == expected, f"{action}: said '{error}', expected '{expected}'")
                     raise
-        case.expect(_close(session.run(good), answer), "a refused call changed the next answer")
+        case.expect(close(session.run(good), answer), "a refused call changed the next answer")
 
 
-def _check_closed(case: _Case) -> None:
+def _check_closed(case: BackendCase) -> None:
     """A closed session raises `SessionClosedError`."""
     session = case.open()
     inputs = case.inputs(session)
@@ -225,7 +236,7 @@ def _check_closed(case: _Case) -> None:
         pass
 
 
-def _check_damaged(case: _Case) -> None:
+def _check_damaged(case: BackendCase) -> None:
     """A damaged artifact is refused, whichever of its files is damaged."""
     for name in case.artifact.files:
         for state, damage in _DAMAGES.items():
@@ -236,7 +247,7 @@ def _check_damaged(case: _Case) -> None:
                 case.backend.open(damaged, SessionSettings(device=case.device)).close()
 
 
-def _check_metadata(case: _Case) -> None:
+def _check_metadata(case: BackendCase) -> None:
     """`describe` and `companions` raise `ArtifactError` at most, and only for a damaged one."""
     backend, artifact = case.backend, case.artifact
     first, *others = artifact.files
@@ -262,7 +273,7 @@ _DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def _check_settings(case: _Case) -> None:
+def _check_settings(case: BackendCase) -> None:
     """An unknown device or option, or an unavailable precision, is refused by `open`."""
     open_ = case.backend.open
     with case.expect_raises(DeviceError, "device 'no-such-device'"):
@@ -280,48 +291,53 @@ def _check_settings(case: _Case) -> None:
             continue
 
 
-def _check_batch(case: _Case) -> None:
+def _check_batch(case: BackendCase) -> None:
     """A batch gets the same rows as single calls."""
     with case.open() as session:
         if not session.dynamic_batch:
             return
         rows = [case.inputs(session, seed) for seed in range(3)]
-        together = session.run({name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
+        batch = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
         alone = [session.run(row) for row in rows]
-        for spec in session.outputs:
-            if spec.dynamic_batch:
-                joined = np.concatenate([answer[spec.name] for answer in alone])
-                same = _close({"": together[spec.name]}, {"": joined})
-                case.expect(same, f"output '{spec.name}': a batch of 3 differs from 3 calls")
-        case.expect(_close(session.run(rows[0]), alone[0]), "another batch size changed a later answer")
+        for way, together in case.both(session, batch).items():
+            for spec in session.outputs:
+                if spec.dynamic_batch:
+                    joined = np.concatenate([answer[spec.name] for answer in alone])
+                    equal = close({"": together[spec.name]}, {"": joined})
+                    case.expect(equal, f"output '{spec.name}', {way}: a batch of 3 differs from 3 calls")
+        case.expect(close(session.run(rows[0]), alone[0]), "another batch size changed a later answer")
 
 
-def _check_lease(case: _Case) -> None:
+def _check_lease(case: BackendCase) -> None:
     """A leased slot gives the same answer as `run`, also after a failure in the slot."""
     with case.open() as session:
         for seed in range(2):
             inputs = case.inputs(session, seed)
-            case.expect(_close(_run_leased(session, inputs), session.run(inputs)), "a lease differs from run")
-        answer = _run_leased(session, inputs)
-        for failure in (InferenceError("raised by check_backend"), ValueError("raised by check_backend")):
+            case.expect(close(run_leased(session, inputs), session.run(inputs)), "a lease differs from run")
+        answer = run_leased(session, inputs)
+        failures = (InferenceError("raised by check_backend"), ValueError("raised by check_backend"))
+        for failure in failures * _FAILURES:
             try:
                 with session.lease():
                     raise failure
             except (InferenceError, ValueError) as error:
                 case.expect(error is failure, f"a lease turned a {type(failure).__name__} into {error!r}")
             case.expect(
-                _close(_run_leased(session, inputs), answer), "after a failure the next answer is wrong"
+                close(run_leased(session, inputs), answer), "after a failure the next answer is wrong"
             )
         with session.lease() as one, session.lease() as other:
             shared = any(np.shares_memory(one.inputs[name], other.inputs[name]) for name in one.inputs)
             case.expect(not shared, "two leases at the same time share memory")
 
 
-_RULES: tuple[Callable[[_Case], None], ...] = (
+_RULES: tuple[Callable[[BackendCase], None], ...] = (
     _check_description,
     _check_bytes,
     _check_outputs,
+    check_finite,
     _check_ownership,
+    _check_leased_ownership,
+    *ANSWER_RULES,
     _check_threads,
     _check_refused_inputs,
     _check_closed,
@@ -330,14 +346,8 @@ _RULES: tuple[Callable[[_Case], None], ...] = (
     _check_settings,
     _check_batch,
     _check_lease,
+    *RESOURCE_RULES,
 )
-
-
-def _run_leased(session: CheckedSession, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    with session.lease() as slot:
-        for name, array in inputs.items():
-            slot.inputs[name][...] = array
-        return slot.run()
 
 
 def _wrong_inputs(specs: Sequence[TensorSpec], good: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
@@ -358,19 +368,3 @@ def _wrong_inputs(specs: Sequence[TensorSpec], good: Mapping[str, Array]) -> dic
             spoiled.flat[0] = value
             wrong[defect] = {**good, spec.name: spoiled}
     return wrong
-
-
-def _same(ones: Mapping[str, Array], others: Mapping[str, Array]) -> bool:
-    return all(np.array_equal(ones[name], others[name]) for name in others)
-
-
-def _close(ones: Mapping[str, Array], others: Mapping[str, Array]) -> bool:
-    """Equal up to the order of float additions, which may differ between batch sizes."""
-    return all(
-        ones[name].shape == others[name].shape and np.allclose(ones[name], others[name], rtol=1e-3, atol=1e-5)
-        for name in others
-    )
-
-
-def _subject(backend: Backend) -> str:
-    return f"backend '{getattr(backend, 'name', type(backend).__name__)}'"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
-from edgevision.errors import EdgeVisionError, MissingRuntimeError
-
-CaseT = TypeVar("CaseT")
+from edgevision.errors import EdgeVisionError
 
 
 def expect(holds: bool, subject: str, message: str) -> None:
@@ -42,20 +39,3 @@ def expect_raises(kind: type[EdgeVisionError], subject: str, action: str) -> Ite
         raise AssertionError(f"{subject}: {message}") from error
     else:
         expect(False, subject, f"{action}: expected {kind.__name__}, and nothing was raised")
-
-
-def check_rules(rules: Iterable[Callable[[CaseT], None]], case: CaseT, subject: str) -> None:
-    """Check each rule; an unexpected error in one is reported with the rule, which its docstring states.
-
-    Raises:
-        AssertionError: a rule is broken.
-        MissingRuntimeError: the runtime is not installed.
-    """
-    for rule in rules:
-        try:
-            rule(case)
-        except (AssertionError, MissingRuntimeError):
-            raise
-        except Exception as error:
-            statement = (rule.__doc__ or "").strip().rstrip(".")
-            raise AssertionError(f"{subject}: {statement}; got {type(error).__name__}: {error}") from error

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from edgevision.artifact import CALIBRATED, PRECISIONS, Artifact
+from edgevision.artifact import (
+    Artifact,
+    declare_precisions,
+    is_calibrated,
+    precision_meanings,
+    standard_precision,
+)
 from edgevision.backend import Backend
 from edgevision.converter import CalibrationData, Converter, SelectiveConverter, Source
 from edgevision.errors import ConversionError
 from edgevision.plugins import registry
+from edgevision.plugins.door import inside
 from edgevision.session import CheckedSession, open_session
 from edgevision.tensors import Array, TensorSpec
+from edgevision.testing.children import raised_as_assertion
+from edgevision.testing.process_state import no_temporary_files, unchanged_process
 
 #: Precision -> largest difference from the source's output, as a share of the range of that output.
 TOLERANCES = {
@@ -34,7 +45,8 @@ def check_converter(
 
     A backend loads each artifact and runs one image, then three, and the outputs are compared with the
     source's within `TOLERANCES`. For a `SelectiveConverter`, so is an int8 artifact whose most sensitive
-    layer stays in float.
+    layer stays in float. Precisions differ, the calibration set is used and not changed, the same conversion
+    has the same bytes, and nothing is left behind.
 
     Args:
         converter: the converter under test.
@@ -46,23 +58,107 @@ def check_converter(
     Raises:
         AssertionError: states the broken rule, and how it broke.
     """
+    with raised_as_assertion("converter"), unchanged_process(), no_temporary_files():
+        _check_converter(inside(converter), inside(source), calibration, backend)
+
+
+def _check_converter(
+    converter: Converter, source: Source, calibration: CalibrationData, backend: Backend | None
+) -> None:
     assert converter.name, "the converter has no name"
     assert converter.kind == source.kind, f"converts sources of kind '{converter.kind}', not '{source.kind}'"
     assert converter.precisions, "the converter has no precision"
+    declare_precisions(getattr(converter, "precision_words", ()))
+    known = precision_meanings()
     for precision in converter.precisions:
-        assert precision in PRECISIONS, f"'{precision}' is not a precision ({', '.join(PRECISIONS)})"
-        if precision in CALIBRATED:
+        assert precision in known, f"'{precision}' is not a precision ({', '.join(known)})"
+        if is_calibrated(precision):
             _check_refuses(converter, source, precision)
+    _check_refuses_unknown(converter, source)
     backend = backend or _backend_of(converter.format)
     images = [dict(inputs) for inputs in calibration][:3]
+    kept = [{name: array.copy() for name, array in inputs.items()} for inputs in images]
+    answers = _answers_of(source, kept)
+    artifacts: dict[str, Artifact] = {}
     for precision in converter.precisions:
-        artifact = converter.convert(source, precision, calibration)
-        assert artifact.format == converter.format, f"{precision}: returned a {artifact.format} artifact"
-        assert artifact.precision == precision, f"{precision} requested: returned {artifact.precision}"
-        _check_artifact(artifact, source, backend, images)
+        artifact = _converted(converter, source, precision, calibration)
+        _check_unchanged(source, calibration, kept, answers)
+        _check_artifact(artifact, source, backend, kept)
+        artifacts[precision] = artifact
         if precision in SELECTIVE and isinstance(converter, SelectiveConverter):
             chosen = _check_selection(converter, source, precision, calibration, artifact)
-            _check_artifact(chosen, source, backend, images)
+            _check_artifact(chosen, source, backend, kept)
+    _check_told_apart(artifacts)
+    for precision in list(converter.precisions)[-1:]:
+        again = _converted(converter, source, precision, calibration)
+        assert again.sha256 == artifacts[precision].sha256, (
+            f"{precision}: the same conversion returned another artifact the second time; "
+            "leave out times, random names and the order of sets"
+        )
+    _check_calibration_used(converter, source, calibration, artifacts)
+
+
+def _converted(
+    converter: Converter, source: Source, precision: str, calibration: CalibrationData
+) -> Artifact:
+    artifact = converter.convert(source, precision, calibration)
+    assert isinstance(artifact, Artifact), f"{precision}: returned {type(artifact).__name__}, not an Artifact"
+    assert artifact.format == converter.format, f"{precision}: returned a {artifact.format} artifact"
+    assert artifact.precision == precision, f"{precision} requested: returned {artifact.precision}"
+    for name in artifact.files:
+        inside_folder = not name.startswith("/") and not {"", "..", "."} & set(name.split("/"))
+        assert inside_folder and "\\" not in name, (
+            f"{precision}: file name '{name}' is a path outside its folder"
+        )
+    return artifact
+
+
+def _check_refuses_unknown(converter: Converter, source: Source) -> None:
+    try:
+        converter.convert(source, "no-such-precision", None)
+    except ConversionError:
+        return
+    raise AssertionError("an unknown precision: expected ConversionError, got an artifact")
+
+
+def _check_told_apart(artifacts: Mapping[str, Artifact]) -> None:
+    first: dict[str, str] = {}
+    for precision, artifact in artifacts.items():
+        other = first.setdefault(artifact.sha256, precision)
+        assert other == precision, (
+            f"the bytes of {precision} are the same as those of {other}; convert to what the precision states"
+        )
+
+
+def _check_unchanged(
+    source: Source, calibration: CalibrationData, kept: list[dict[str, Array]], answers: dict[str, Array]
+) -> None:
+    for place, (inputs, before) in enumerate(zip(calibration, kept, strict=False)):
+        same = all(np.array_equal(inputs[name], array) for name, array in before.items())
+        assert same, f"a conversion changed the calibration set: image {place} differs; work on copies"
+    now = _answers_of(source, kept)
+    same = all(np.allclose(now[name], array, atol=1e-5) for name, array in answers.items())
+    assert same, "a conversion changed the source: its answers differ from those before; work on a copy"
+
+
+def _check_calibration_used(
+    converter: Converter, source: Source, calibration: CalibrationData, artifacts: Mapping[str, Artifact]
+) -> None:
+    """Ranges of activations follow the calibration set: images of less contrast give another artifact."""
+    for precision, artifact in artifacts.items():
+        if is_calibrated(precision):
+            darker = [{name: array * 0.25 for name, array in inputs.items()} for inputs in calibration]
+            other = converter.convert(source, precision, darker)
+            assert other.sha256 != artifact.sha256, (
+                f"{precision}: the calibration set is not used: images of a quarter of the contrast give the "
+                "same artifact"
+            )
+            return
+
+
+def _answers_of(source: Source, images: list[dict[str, Array]]) -> dict[str, Array]:
+    inputs = {name: np.concatenate([image[name] for image in images]) for name in images[0]}
+    return {name: array.copy() for name, array in source.run(inputs).items()}
 
 
 def _check_selection(
@@ -139,9 +235,9 @@ def _check_answers(
     for spec in session.outputs:
         span = max(float(np.ptp(expected[spec.name])), 1e-3)
         difference = float(np.abs(spec.dequantize(got[spec.name]) - expected[spec.name]).max()) / span
-        assert difference <= TOLERANCES[precision], (
+        assert difference <= TOLERANCES[standard_precision(precision)], (
             f"{where}: output '{spec.name}' of {len(images)} image(s) differs from the source's by "
-            f"{difference:.3g} of its range (allowed: {TOLERANCES[precision]:.3g})"
+            f"{difference:.3g} of its range (allowed: {TOLERANCES[standard_precision(precision)]:.3g})"
         )
 
 

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike
 from edgevision.decoder import Candidates, Decoder, Floats, Head
 from edgevision.errors import EdgeVisionError, InferenceError, OptionError
 from edgevision.tensors import TensorSpec
-from edgevision.testing.contract import check_rules, expect, expect_raises
+from edgevision.testing.children import check_rules
+from edgevision.testing.contract import expect, expect_raises
 
 _THREADS = 8
 #: Sigmoid and softmax may move a score by so much when they are computed in another order.

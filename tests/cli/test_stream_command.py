@@ -213,3 +213,25 @@ def test_a_full_disk_under_journal_and_video_is_told_and_what_was_written_is_who
     assert [row["index"] for row in rows_of((tmp_path / "out.jsonl").read_text())][:2] == [0, 1]
     verified = edgevision.verify_journal(tmp_path / "runs.db")
     assert verified.ok, verified.problems
+
+
+def test_predict_tells_of_damaged_frames_in_the_middle_of_a_video(
+    bundle: Path, tmp_path: Path, edgevision_command: Any
+) -> None:
+    av = pytest.importorskip("av", reason="needs the extra `video`")
+    clip = write_video(tmp_path / "clip.avi", frames=20)  # each frame by itself, as JPEG
+    with av.open(str(clip)) as file:
+        packets = [bytes(packet) for packet in file.demux(video=0) if packet.size]
+    torn = packets[7][:2] + bytes(len(packets[7]) - 2)
+    (tmp_path / "torn.avi").write_bytes(clip.read_bytes().replace(packets[7], torn))
+    done = edgevision_command("predict", bundle, "torn.avi", "--json")
+    rows = rows_of(done.stdout)
+    assert [row["image"] for row in rows if "classes" in row] == [
+        f"torn.avi#{index}" for index in range(20) if index != 7
+    ]
+    assert "torn.avi#7: " in rows[7]["error"]
+    assert done.returncode == 3, done.stderr
+    assert "1 of 20 images could not be used" in done.stderr
+    every = edgevision_command("predict", bundle, "torn.avi", "--every", 7)
+    assert [line.split()[0] for line in every.stdout.splitlines()] == ["torn.avi#0", "torn.avi#14"]
+    assert "torn.avi#7: " in every.stderr

@@ -41,6 +41,9 @@ class Source:
     facts: SourceFacts = field(default_factory=lambda: SourceFacts(score_kind="linear"))
     versions: Mapping[str, str] = field(default_factory=dict)
 
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        raise AssertionError("nothing is run before all is stated")
+
 
 class Reader:
     name = "silent"

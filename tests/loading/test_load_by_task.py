@@ -13,7 +13,7 @@ from edgevision.errors import OptionError
 from edgevision.loading import load as loading
 from edgevision.loading.load import load, load_classifier, load_detector, load_generator
 from edgevision.session import CheckedSession
-from edgevision.tasks import kinds
+from edgevision.tasks import model_types
 from edgevision.tasks.classify import Classifier
 from edgevision.tasks.description import Task
 from edgevision.tasks.detect import Detector
@@ -76,6 +76,6 @@ def test_a_model_of_another_task_is_closed_and_refused_by_name(
 
 def test_what_load_returns_has_a_type_that_can_be_evaluated(tmp_path: Path) -> None:
     model = load(write_fake_bundle(tmp_path / "model.evb"), "fake")
-    assert isinstance(model, kinds.Model)
+    assert isinstance(model, model_types.Model)
     with pytest.raises(AttributeError, match="no attribute 'Mode'"):
-        _ = kinds.Mode  # type: ignore[attr-defined]
+        _ = model_types.Mode  # type: ignore[attr-defined]

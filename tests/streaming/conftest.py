@@ -21,6 +21,6 @@ class _Plugin:
 def scripted() -> Iterator[type[ScriptedSource]]:
     """A kind of source that follows a script, as a plugin provides it."""
     plugin = _Plugin()
-    registry().manager.register(plugin, "scripted")
+    registry().register(plugin, "scripted")
     yield ScriptedSource
     registry().manager.unregister(plugin)

@@ -51,7 +51,7 @@ def recorder() -> Iterator[_Recorder]:
             return [made]
 
     plugin = Plugin()
-    registry().manager.register(plugin, "recorder")
+    registry().register(plugin, "recorder")
     yield made
     registry().manager.unregister(plugin)
 
@@ -89,7 +89,7 @@ def test_a_tracker_that_fails_fails_its_frame_alone(recorder: _Recorder) -> None
     stream = detector().track(images(8), "recorder")
     results = [result for _, result in stream]
     assert [result.state for result in results] == ["ok"] * 3 + ["failed"] + ["ok"] * 4
-    assert "tracker 'recorder' failed: ZeroDivisionError: in the tracker" in results[3].status
+    assert "tracker 'recorder': update: raised ZeroDivisionError: in the tracker" in results[3].status
     with pytest.raises(InferenceError):
         _ = results[3].value
     assert (stream.counters.answered, stream.counters.failed) == (8, 1)
@@ -131,7 +131,7 @@ def test_mistakes_are_told_before_the_stream(recorder: _Recorder, monkeypatch: p
         detector().stream(images(), track=3)
     with pytest.raises(PluginError, match="no tracker 'none'"):
         detector().track(images(), "none")
-    with pytest.raises(PluginError, match="tracker 'recorder' cannot be created: RuntimeError: no settings"):
+    with pytest.raises(PluginError, match="tracker 'recorder': create: raised RuntimeError: no settings"):
         detector().track(images(), Tracking("recorder", {"a": 1}))
     monkeypatch.setitem(__import__("sys").modules, "trackers", None)
     with pytest.raises(MissingRuntimeError, match=r'edgevision\[track\]" && pip install --no-deps "trackers'):

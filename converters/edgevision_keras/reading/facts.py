@@ -58,7 +58,8 @@ def find_facts(trace: Trace, layer_names: Collection[str]) -> SourceFacts:
     steps = list(_first_steps(trace, layer_names)) if takes_image else []
     pixel_range, reason = _pixel_range(steps)
     kinds = score_kinds(trace)
-    first = kinds.get(trace.outputs[0].name)
+    is_vector = len(trace.outputs[0].shape) < 4  # of a map, each pixel has its scores
+    first = kinds.get(trace.outputs[0].name) if is_vector else None
     return SourceFacts(
         pixel_range,
         reason,

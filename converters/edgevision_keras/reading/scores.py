@@ -43,6 +43,8 @@ _SUM = 1e-3
 def score_kinds(trace: Trace) -> dict[str, str]:
     """The kind of scores of each output that has one value per class; see `SourceFacts.score_kinds`.
 
+    Of a map ``(batch, height, width, classes)``, it is that of each pixel.
+
     The operation that computes an output decides, where it leaves no doubt. Otherwise the graph is run on
     random inputs: what sums to 1 on each of them is a softmax, however it is composed.
 
@@ -53,12 +55,15 @@ def score_kinds(trace: Trace) -> dict[str, str]:
     undecided = []
     for place, spec in enumerate(trace.outputs):
         classes = spec.shape[-1] if len(spec.shape) >= 2 else None
-        if classes is None or any(size != 1 for size in spec.shape[1:-1]):
+        is_map = len(spec.shape) == 4 and any(size != 1 for size in spec.shape[1:-1])
+        if classes is None or (any(size != 1 for size in spec.shape[1:-1]) and not is_map):
             continue
         tensor = _computed(trace.frozen.outputs[place])
         kind = _kind_of_operation(tensor, classes)
         if kind is not None:
             kinds[spec.name] = kind
+        elif is_map:
+            continue  # a sum of 1 over a map would say nothing of its pixels
         elif tensor.op.type != "Softmax":  # one over another axis: groups of scores
             undecided.append((place, spec.name, tensor))
     if undecided:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,20 @@ THRESHOLD_OPTIONS = (
 )
 
 
-def _settings(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
-    stated = named_texts(values, "box_unit=pixels")
-    return {name: Path(v[1:]) if v.startswith("@") else json_or_text(v) for name, v in stated.items()}
+def named_settings(
+    example: str,
+) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], dict[str, Any]]:
+    """A callback that parses NAME=VALUE into name -> JSON value, text, or `Path` of @FILE.
+
+    Args:
+        example: for the error.
+    """
+
+    def settings_of(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+        stated = named_texts(values, example)
+        return {name: Path(v[1:]) if v.startswith("@") else json_or_text(v) for name, v in stated.items()}
+
+    return settings_of
 
 
 DECODER_OPTIONS = (
@@ -46,7 +58,7 @@ DECODER_OPTIONS = (
         "--decoder-setting",
         metavar="NAME=VALUE",
         multiple=True,
-        callback=_settings,
+        callback=named_settings("box_unit=pixels"),
         help="Setting of the decoder; VALUE is JSON, a word, or @FILE, a .npy or .json file. Repeatable.",
     ),
 )

@@ -19,7 +19,7 @@ from edgevision.system.log import warning
 if TYPE_CHECKING:  # SQLite and the chain are imported where they are used
     from edgevision.journal.journal import Journal
     from edgevision.streaming.records import StreamFrame, StreamResult
-    from edgevision.tasks.kinds import Model
+    from edgevision.tasks.base import TaskModel
 
 JOURNAL_OPTIONS = (
     option(
@@ -72,7 +72,7 @@ def journal_of(arguments: Mapping[str, Any], *, wait: bool) -> Iterator[Journal 
 class AnswerLog:
     """Records the answers of one model about files; does nothing without a journal."""
 
-    def __init__(self, journal: Journal | None, model: Model) -> None:
+    def __init__(self, journal: Journal | None, model: TaskModel) -> None:
         self._journal = journal
         self._model = model
 

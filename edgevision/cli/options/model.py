@@ -11,18 +11,19 @@ from edgevision.cli.options.detect import DECODER_OPTIONS, decoder_settings_of
 from edgevision.cli.options.image import INPUT_OPTIONS, OUTPUT_OPTIONS, input_options_of
 from edgevision.cli.options.isolation import isolation_of
 from edgevision.cli.options.run import tune_of
+from edgevision.cli.options.task import TASK_OPTIONS
 from edgevision.errors import OptionError
 from edgevision.health import HealthChecks
 from edgevision.loading.bare import BareModel
 from edgevision.loading.load import load
 
 if TYPE_CHECKING:
-    from edgevision.tasks.kinds import Model
+    from edgevision.tasks.model_types import Model
 
 
 #: Options that describe a bare file, the same in every command, under this heading.
 BARE_HEADING = "Bare model files (a bundle defines these itself)"
-BARE_OPTIONS = (*INPUT_OPTIONS, *OUTPUT_OPTIONS, *DECODER_OPTIONS)
+BARE_OPTIONS = (*INPUT_OPTIONS, *OUTPUT_OPTIONS, *DECODER_OPTIONS, *TASK_OPTIONS)
 
 
 def load_from_arguments(path: Path, arguments: dict[str, Any], settings: SessionSettings) -> Model:
@@ -72,6 +73,8 @@ def bare_of(arguments: dict[str, Any]) -> BareModel | None:
         output=arguments["output_name"],
         decoder=arguments["decoder"],
         decoder_settings=decoder_settings_of(arguments),
+        task=arguments["task"],
+        task_options=arguments["task_option"],
     )
     return None if bare == BareModel() else bare
 

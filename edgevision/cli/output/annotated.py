@@ -6,14 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from edgevision.drawing.results import draw_classification, draw_detections
 from edgevision.errors import OutputError
 from edgevision.imaging.find import ImageFile
-from edgevision.imaging.pixels import Pixels
-from edgevision.imaging.write import write_image
 from edgevision.system.files import OutputState, make_folder
-from edgevision.tasks.classify import Classification
-from edgevision.tasks.detections import Detections
 
 
 class AnnotatedCopy(NamedTuple):
@@ -58,22 +53,6 @@ def annotated_paths(
         taken.add(path)
         chosen[image.name] = AnnotatedCopy(path, before)
     return chosen
-
-
-def save_annotated(copy: AnnotatedCopy, image: Pixels, result: Classification | Detections, top: int) -> None:
-    """Draw a result into a copy of `image` (h, w, 3) uint8 RGB, and write it as PNG.
-
-    Raises:
-        OutputError: the file cannot be written; no partial file remains.
-    """
-    write_image(copy.path, annotated(image, result, top), copy.before)
-
-
-def annotated(image: Pixels, result: Classification | Detections, top: int) -> Pixels:
-    """A copy of `image`, (h, w, 3) uint8 RGB, with a result drawn into it."""
-    if isinstance(result, Detections):
-        return draw_detections(image, result)
-    return draw_classification(image, result, top)
 
 
 def _place(folder: Path, image: ImageFile, searched: Sequence[Path]) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from edgevision.drawing.panels import side_by_side
 from edgevision.drawing.results import draw_classification, draw_detections, enlarged
 from edgevision.evaluation.evaluate import Evaluation
 from edgevision.evaluation.ground_truth import classify_truth, truth_images
+from edgevision.evaluation.task_evaluation import PicturingEvaluator
 from edgevision.imaging.pixels import Pixels
 from edgevision.imaging.view import viewable
 from edgevision.imaging.write import write_image
@@ -56,7 +58,9 @@ def _drawer(
     evaluation: Evaluation, worst: ImageSet, annotations: Path | None, truth: Path | None
 ) -> Callable[[int, int, Pixels], Pixels]:
     """The function that draws an image, from its number among the worst and its place in the set."""
-    answers, task = evaluation.answers, evaluation.task
+    answers, task, evaluator = evaluation.answers, evaluation.task, evaluation.evaluator
+    if isinstance(evaluator, PicturingEvaluator):
+        return lambda number, place, image: side_by_side(_compared(evaluator, image, answers[place], place))
     if annotations is not None and isinstance(task, DetectTask):
         objects = read_annotations(annotations, worst.image_names, evaluation.labels)
         return lambda number, place, image: side_by_side(
@@ -79,6 +83,11 @@ def _drawer(
         min(2, len(evaluation.labels)),
         true[number],
     )
+
+
+def _compared(evaluator: PicturingEvaluator, image: Pixels, answer: Any, place: int) -> dict[str, Pixels]:
+    truth = evaluator.truth_picture(image, place)
+    return {"found": evaluator.picture(image, answer), **({} if truth is None else {"ground truth": truth})}
 
 
 def _true_classes(evaluation: Evaluation, worst: ImageSet, annotations: Path | None) -> list[str]:

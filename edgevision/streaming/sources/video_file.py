@@ -55,7 +55,7 @@ def _opened(path: Path, settings: SourceSettings) -> FrameReader:
 
 
 def every_nth_frame(path: Path, count: int) -> Iterator[CapturedImage]:
-    """Every frame of a video file whose number is a multiple of `count`.
+    """Every frame of a video file whose number is a multiple of `count`, named ``FILE#NUMBER``.
 
     Raises:
         StreamError: the file cannot be opened.
@@ -68,6 +68,6 @@ def every_nth_frame(path: Path, count: int) -> Iterator[CapturedImage]:
             if captured is None:
                 return
             if index % count == 0:
-                yield captured
+                yield captured._replace(name=f"{path}#{index}")
     finally:
         reader.close()

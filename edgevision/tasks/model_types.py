@@ -9,7 +9,8 @@ if TYPE_CHECKING:  # a process that runs one classifier imports no other task
     from edgevision.tasks.detect import Detector
     from edgevision.tasks.generation.build import Generator
 
-    #: A model that is ready to be called: the bundle or the bare file determines which.
+    #: A model that is ready to be called: the bundle or the bare file determines which. Those of a plugin's
+    #: tasks are further subclasses of `edgevision.tasks.api.ImageModel`.
     Model = Classifier | Detector | Generator
 
 

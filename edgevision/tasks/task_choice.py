@@ -1,0 +1,85 @@
+"""The task of a network without a manifest: stated by the caller, or claimed by a kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgevision.errors import MissingOptionError, OptionError, PluginFailedError, first_line
+from edgevision.system.log import info
+from edgevision.tasks.kind import Claim, NetworkFacts, TaskKind, check_task_options, task_kind, task_kinds
+
+
+@dataclass(frozen=True)
+class TaskChoice:
+    """The kind of a network's task.
+
+    Attributes:
+        kind: the chosen one.
+        others: names of those that the network may be of if the caller says so.
+    """
+
+    kind: TaskKind
+    others: tuple[str, ...] = ()
+
+    @property
+    def hint(self) -> str:
+        """For a question to the caller: the other kinds, and how to state them."""
+        return f"if the model {_listed(self.others)}"
+
+
+def choose_task(network: NetworkFacts) -> TaskChoice:
+    """The kind that the caller states, or else the one that claims the network most surely.
+
+    Raises:
+        PluginError: no plugin provides the stated kind.
+        MissingOptionError: several kinds claim it alike, or none does.
+        OptionError: the options contradict the network, or are for another task.
+    """
+    options = network.options
+    if options.task is not None:
+        kind = task_kind(options.task)
+        check_task_options(kind, options.task_options)
+        return TaskChoice(kind)
+    if options.task_options:
+        name = next(iter(options.task_options))
+        raise OptionError(f"--task-option {name}: pass --task NAME as well, or remove it")
+    claims = _claims(network)
+    surest = max((claim for _, claim in claims), default=Claim.STATED)
+    if surest == Claim.STATED:
+        raise _unrecognised(network, [kind for kind, _ in claims])
+    chosen = [kind for kind, claim in claims if claim == surest]
+    if len(chosen) > 1:
+        names = " or ".join(f"--task {kind.name}" for kind in chosen)
+        raise MissingOptionError(
+            network.where, f"its outputs may be those of several tasks; pass {names}, as it was trained"
+        )
+    return TaskChoice(chosen[0], tuple(kind.name for kind, _ in claims if kind is not chosen[0]))
+
+
+def _claims(network: NetworkFacts) -> list[tuple[TaskKind, Claim]]:
+    claims = []
+    for kind in task_kinds().values():
+        try:
+            claim = kind.recognise(network)
+        except PluginFailedError as error:  # of a third party's plugin: the others go on without it
+            info("task '%s' fails to look at the outputs: %s", kind.name, first_line(error))
+            continue
+        if claim is not None:
+            claims.append((kind, claim))
+    return claims
+
+
+def _unrecognised(network: NetworkFacts, stated: list[TaskKind]) -> MissingOptionError:
+    from edgevision.tasks.base import image_outputs
+    from edgevision.tasks.recognition import unrecognised
+
+    decoders = network.plugins.decoders()
+    error = unrecognised(network.where, image_outputs(network.outputs), decoders)
+    if not stated:
+        return error
+    names = tuple(kind.name for kind in stated)
+    return MissingOptionError(error.where, f"{error.questions[0]}; if it {_listed(names)}")
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return " or ".join(f"{task_kind(name).verb}, pass --task {name}" for name in names)

@@ -1,0 +1,265 @@
+"""Evaluation of regressions: agreement of values, MAE, RMSE and R², and limits of agreement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.tasks.api import (
+    ClassMetricValues,
+    Comparison,
+    GroundTruthPaths,
+    Groups,
+    ImageEvaluator,
+    ImageSet,
+    InputError,
+    Interval,
+    LastMeasures,
+    Measures,
+    MetricValue,
+    MissingOptions,
+    ModelFacts,
+    OptionError,
+    Pixels,
+    Preprocessing,
+    Registry,
+    ResultDetails,
+    SourceModel,
+    Values,
+    mean_error,
+    mean_of,
+    pair,
+    pair_classes,
+    share_by_image,
+)
+from edgevision_regress.description import RegressTask
+from edgevision_regress.model import Regression
+from edgevision_regress.recognition import described
+from edgevision_regress.truth import Table, read_values
+
+Floats = NDArray[np.float64]
+#: Standard deviations around the mean difference that 95 % of normal differences lie within.
+_NORMAL_95 = 1.96
+
+
+class RegressEvaluation:
+    """As `edgevision.tasks.api.TaskEvaluation`."""
+
+    def check_stated(self, model: SourceModel, folders: Sequence[str] | None) -> None:
+        """As `TaskEvaluation.check_stated`."""
+        missing = MissingOptions(model.where)
+        with missing.collected():
+            model.preprocessing()
+        with missing.collected():
+            described(model.facts)
+        missing.check()
+
+    def for_source(self, model: SourceModel, examples: ImageSet) -> RegressionEvaluator:
+        """As `TaskEvaluation.for_source`."""
+        options, task = model.options, described(model.facts)
+        if options.annotations is not None or options.decoder is not None or options.thresholds:
+            raise OptionError(
+                f"{model.where}: annotations, decoder and thresholds are for detectors, and this model "
+                "estimates values; remove them"
+            )
+        truth = None if options.truth is None else read_values(options.truth, examples, task.names)
+        return RegressionEvaluator(task, model.preprocessing(), truth, examples.shown_names, examples.groups)
+
+    def for_model(
+        self, model: ModelFacts, images: ImageSet, paths: GroundTruthPaths, plugins: Registry
+    ) -> RegressionEvaluator:
+        """As `TaskEvaluation.for_model`."""
+        task: Any = model.task
+        if paths.annotations is not None:
+            raise OptionError(
+                f"--annotations {paths.annotations}: the model estimates values; pass --truth FILE.csv"
+            )
+        if paths.truth is None:
+            raise OptionError(
+                f"no ground truth for the images in {images.name}; pass --truth FILE.csv, with the columns "
+                f"image,{','.join(task.names)}"
+            )
+        truth = read_values(paths.truth, images, task.names)
+        return RegressionEvaluator(task, model.image_preprocessing, truth, images.shown_names, images.groups)
+
+
+class RegressionEvaluator(ImageEvaluator):
+    """Compares regressions with their source; see `edgevision.tasks.api.Evaluator`.
+
+    Args:
+        task, preprocessing, image_names, groups: as `ImageEvaluator`.
+        truth: float64 ``(images, values)``, where known.
+    """
+
+    def __init__(
+        self,
+        task: RegressTask,
+        preprocessing: Preprocessing,
+        truth: Table | None,
+        image_names: Sequence[str] = (),
+        groups: Groups | None = None,
+    ) -> None:
+        super().__init__(task, (), preprocessing, image_names, groups)
+        self.truth = truth
+        self._widths = np.array([high - low for low, high in task.ranges])
+        self._measures = None if truth is None else LastMeasures(partial(self._measured, truth))
+
+    def compare(self, source: Sequence[Regression], artifact: Sequence[Regression]) -> Comparison:
+        """As `Evaluator.compare`; differences are shares of the values' ranges."""
+        shares = np.abs(_table(artifact) - _table(source)) / self._widths
+        alike = 1 - np.minimum(shares, 1).mean(axis=1)
+        before, after = self.measure(source), self.measure(artifact)
+        differences = np.minimum(shares.max(axis=1), 1.0)
+        texts = [f"{a.lines()[0]} instead of {b.lines()[0]}" for a, b in zip(artifact, source, strict=True)]
+        return Comparison(
+            images=len(shares),
+            agreement=float(alike.mean()),
+            largest_difference=float(shares.max()),
+            mean_difference=float(shares.mean()),
+            metrics=pair(before.metrics, after.metrics) if before and after else (),
+            agreement_interval=share_by_image(alike, groups=self.groups),
+            by_class=pair_classes(before.by_class, after.by_class) if before and after else (),
+            details=ResultDetails.of(self.task.name, differences.tolist(), texts, self.image_names),
+            notes=after.notes if after else (),
+        )
+
+    def measure(self, answers: Sequence[Regression]) -> Measures | None:
+        """As `MeasuringEvaluator.measure`; the error of an image is its mean, as a share of the ranges."""
+        return None if self._measures is None else self._measures(answers)
+
+    def representative(self, source: Sequence[Regression], count: int) -> list[int]:
+        """The images whose values are spread most evenly, from the least to the greatest."""
+        order = np.argsort((_table(source) / self._widths).sum(axis=1), kind="stable")
+        places = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
+        return sorted(set(order[places].tolist()))
+
+    def picture(self, image: Pixels, answer: Regression) -> Pixels:
+        """As `PicturingEvaluator.picture`."""
+        return answer.draw(image)
+
+    def truth_picture(self, image: Pixels, place: int) -> Pixels | None:
+        """As `PicturingEvaluator.truth_picture`."""
+        if self.truth is None:
+            return None
+        values = self.truth[place].astype(np.float32)
+        return Regression(values, self.task.names, self.task.units).draw(image)
+
+    def _measured(self, truth: Table, answers: Sequence[Regression]) -> Measures:
+        found = _table(answers)
+        errors = np.abs(found - truth)
+        metrics: list[MetricValue] = []
+        if len(set(self.task.units)) == 1:
+            largest = float(self._widths.max())
+            metrics += self._errors(errors, self.task.units[0], largest)
+        metrics.append(self._r_squared(truth, errors))
+        by_value, notes = [], []
+        for number, (name, unit) in enumerate(zip(self.task.names, self.task.units, strict=True)):
+            column = slice(number, number + 1)
+            one = self._errors(errors[:, column], unit, float(self._widths[number]))
+            ratio = self._r_squared(truth[:, column], errors[:, column])
+            by_value.append(ClassMetricValues(name, len(truth), (*one, ratio)))
+            notes.append(f"{name}: {bland_altman(found[:, number] - truth[:, number]).text(unit)}")
+        shares = (errors / self._widths).mean(axis=1)
+        several = tuple(by_value) if len(by_value) > 1 else ()
+        return Measures(tuple(metrics), several, shares, notes=tuple(notes))
+
+    def _errors(self, errors: Floats, unit: str, largest: float) -> tuple[MetricValue, MetricValue]:
+        unit = unit or "(no unit)"
+        squares = (errors**2).mean(axis=1)
+        mean = mean_error("MSE", squares, unit, largest=largest**2, groups=self.groups)
+        interval = mean.interval
+        if interval is not None:
+            low, high = (math.sqrt(max(0.0, end)) for end in (interval.low, interval.high))
+            interval = Interval(round(low, 6), round(high, 6), interval.method, interval.confidence)
+        parts = _RootMeanSquare(squares, largest**2, self.groups)
+        return (
+            mean_error("MAE", errors.mean(axis=1), unit, largest=largest, groups=self.groups),
+            MetricValue("RMSE", parts.value, interval, unit, parts, lower_is_better=True),
+        )
+
+    def _r_squared(self, truth: Table, errors: Floats) -> MetricValue:
+        variances = truth.var(axis=0)
+        if not (variances > 0).all():
+            raise InputError("a value is the same in all images of the ground truth, so R² is not defined")
+        parts = 1 - (errors**2 / variances).mean(axis=1)
+        # As far off as the whole range is the worst that an image can be.
+        worst = 1 - float((self._widths.max() ** 2 / variances).mean())
+        return mean_of("R²", parts, lowest=min(worst, float(parts.min())), groups=self.groups)
+
+
+@dataclass(frozen=True, eq=False)
+class _RootMeanSquare:
+    """The squared errors of images, whose drop is that of the root of their mean.
+
+    Attributes:
+        squares: float64 ``(images,)``.
+        largest: the largest that an image can have.
+        groups: group of each image.
+    """
+
+    squares: Floats
+    largest: float
+    groups: Groups | None = None
+
+    @property
+    def value(self) -> float:
+        """The root of the mean."""
+        return float(np.sqrt(self.squares.mean()))
+
+    def minus(self, other: _RootMeanSquare) -> Any:
+        """How much lower this root is than the other: that of the squares over the sum of the roots."""
+        roots = self.value + other.value
+        if roots <= 0:
+            return None
+        negative = (
+            Values(-one.squares / roots, -one.largest / roots, 0.0, one.groups) for one in (self, other)
+        )
+        first, second = negative
+        return first.minus(second)
+
+
+@dataclass(frozen=True)
+class BlandAltman:
+    """The agreement of two methods of measurement (Bland and Altman 1986, The Lancet 327:307).
+
+    Attributes:
+        bias: mean difference.
+        low, high: the limits of agreement, 1.96 standard deviations around it.
+        bias_error, limit_error: half of the 95 % interval of the bias and of each limit (Bland and Altman
+            1999, Statistical Methods in Medical Research 8:135): for differences that are about normal.
+    """
+
+    bias: float
+    low: float
+    high: float
+    bias_error: float
+    limit_error: float
+
+    def text(self, unit: str) -> str:
+        """One line, with the unit of the values."""
+        return (
+            f"bias {self.bias:.4g} ± {self.bias_error:.2g} {unit}".rstrip()
+            + f", limits of agreement {self.low:.4g} and {self.high:.4g}, each ± {self.limit_error:.2g} "
+            f"{unit}".rstrip()
+            + " (95 % CI, normal)"
+        )
+
+
+def bland_altman(differences: Floats) -> BlandAltman:
+    """Bias and limits of agreement of differences ``(n,)``, two or more."""
+    count = max(2, len(differences))
+    bias = float(differences.mean())
+    deviation = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
+    spread = _NORMAL_95 * deviation
+    error = _NORMAL_95 * deviation / math.sqrt(count)
+    return BlandAltman(bias, bias - spread, bias + spread, error, error * math.sqrt(3))
+
+
+def _table(answers: Sequence[Regression]) -> Floats:
+    return np.stack([one.values for one in answers]).astype(np.float64)

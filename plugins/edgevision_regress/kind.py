@@ -1,0 +1,119 @@
+"""Regression as a task kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgevision.tasks.api import Claim, ModelParts, NetworkFacts, OptionError, TaskOption, TaskTexts
+from edgevision_regress.description import RegressTask
+from edgevision_regress.recognition import described
+
+if TYPE_CHECKING:
+    from edgevision.tasks.api import CheckedSession, Pixels, TaskEvaluation
+    from edgevision_regress.model import Regression, Regressor
+
+#: Largest difference of a value for the same outputs, as a share of its range.
+_TOLERANCE = 0.001
+
+
+class RegressKind:
+    """Values about an image, each with a name, a unit and a range."""
+
+    name = RegressTask.name
+    noun = "regressor"
+    activity = "regression"
+    verb = "estimates values"
+    ranks_classes = False
+    takes_images = True
+    description: type[Any] = RegressTask
+    texts = TaskTexts(
+        changes_title="Changed values",
+        changes="Images with other values than the source's, the largest difference first",
+        agreement="1 - the mean difference of the values, each as a share of its range.",
+        methods=(
+            ("MAE, RMSE", "Mean absolute error, and root of the mean squared error, in the values' unit."),
+            (
+                "R²",
+                "1 - the squared error as a share of the variance of the ground truth, averaged over values.",
+            ),
+            (
+                "Limits of agreement",
+                "Bland and Altman 1986: the mean difference from the ground truth, and 1.96 standard "
+                "deviations of the differences around it; their standard error is that of Bland and Altman "
+                "1999.",
+            ),
+        ),
+    )
+    options: Sequence[TaskOption] = (
+        TaskOption("names", 'Names of the values, such as ["age"]. Default: the columns of --truth.'),
+        TaskOption("units", 'Their units, such as ["years"]. Default: none.'),
+        TaskOption("ranges", "Their ranges, such as [[0, 120]]. Default: those of the ground truth."),
+    )
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """As `TaskKind.schema`."""
+        texts = {"type": "array", "items": {"type": "string"}}
+        pair = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+        return {
+            "type": "object",
+            "required": ["name", "output", "names", "units", "ranges"],
+            "additionalProperties": False,
+            "properties": {
+                "name": {"const": self.name},
+                "output": {"description": "name of the output tensor with the values", "type": "string"},
+                "names": {**texts, "minItems": 1},
+                "units": texts,
+                "ranges": {"type": "array", "items": pair},
+            },
+        }
+
+    def recognise(self, network: NetworkFacts) -> Claim | None:
+        """Only if the caller says so: a vector of values looks like one of scores."""
+        outputs = [one for one in network.outputs if network.options.output in (None, one.name)]
+        if network.input_size_wh is None or network.options.decoder is not None or len(outputs) != 1:
+            return None
+        is_vector = sum(size != 1 for size in outputs[0].shape[1:]) <= 1
+        return (
+            Claim.STATED
+            if is_vector and network.score_kinds.get(outputs[0].name, "linear") == "linear"
+            else None
+        )
+
+    def describe(self, network: NetworkFacts) -> RegressTask:
+        """As `DescribingKind.describe`."""
+        return described(network)
+
+    def model(self, session: CheckedSession, task: RegressTask, parts: ModelParts) -> Regressor:
+        """As `TaskKind.model`."""
+        from edgevision_regress.model import Regressor
+
+        if parts.preprocessing is None:
+            raise OptionError("regress: expected a preprocessing for its images, got none")
+        return Regressor(session, parts.preprocessing, task)
+
+    def lines(self, result: Regression, top: int) -> list[str]:
+        """As `Regression.lines`."""
+        return result.lines()
+
+    def draw(self, image: Pixels, result: Regression, top: int, scale: int = 1) -> Pixels:
+        """As `Regression.draw`."""
+        return result.draw(image)
+
+    def evaluation(self) -> TaskEvaluation:
+        """As `TaskKind.evaluation`."""
+        from edgevision_regress.evaluation import RegressEvaluation
+
+        return RegressEvaluation()
+
+    def known_rows(self, place: int, result: Regression) -> Any:
+        """The values: float32 ``(1, values)``."""
+        return result.values[None]
+
+    def same_results(self, found: Any, known: Any, task: RegressTask) -> bool:
+        """As `ResultReplayer.same_results`."""
+        widths = np.array([high - low for low, high in task.ranges])
+        return found.shape == known.shape and bool((abs(found - known) <= _TOLERANCE * widths).all())
