@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from edgevision.bundle.manifest import Manifest as Manifest
     from edgevision.bundle.manifest import SourceEntry as SourceEntry
     from edgevision.bundle.provenance import InputRecord as InputRecord
+    from edgevision.bundle.provenance import PluginRecord as PluginRecord
     from edgevision.bundle.provenance import Provenance as Provenance
     from edgevision.bundle.signature import Signer as Signer
     from edgevision.bundle.signing import Verification as Verification
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from edgevision.calibration.findings import LayerCoverage as LayerCoverage
     from edgevision.conversion.convert import convert as convert
     from edgevision.conversion.settings import ConversionSettings as ConversionSettings
+    from edgevision.conversion.settings import ConverterChoice as ConverterChoice
     from edgevision.conversion.source_limits import SourceLimits as SourceLimits
     from edgevision.datasets.groups import GroupFacts as GroupFacts
     from edgevision.datasets.groups import Grouping as Grouping
@@ -216,14 +218,14 @@ _NAMES = {
     "benchmarking.throughput": ("Throughput",),
     "benchmarking.tune": ("Chosen", "Tuning", "TuningRow", "tune"),
     "bundle.manifest": ("ArtifactEntry", "FileEntry", "Manifest", "SourceEntry"),
-    "bundle.provenance": ("InputRecord", "Provenance"),
+    "bundle.provenance": ("InputRecord", "PluginRecord", "Provenance"),
     "bundle.signature": ("Signer",),
     "bundle.signing": ("Verification", "sign_bundle", "verify_bundle"),
     "bundle.storage": ("Bundle", "read_bundle"),
     "bundle.trust": ("TrustPolicy",),
     "calibration.findings": ("Coverage", "Finding", "LayerCoverage"),
     "conversion.convert": ("convert",),
-    "conversion.settings": ("ConversionSettings",),
+    "conversion.settings": ("ConversionSettings", "ConverterChoice"),
     "conversion.source_limits": ("SourceLimits",),
     "datasets.groups": ("GroupFacts", "GroupSource", "Grouping"),
     "datasets.image_sets": ("ImageCopy", "ImageSet", "SetFacts"),

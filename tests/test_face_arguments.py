@@ -184,6 +184,7 @@ SETTINGS: list[tuple[type, dict[str, Any]]] = [
         ev.ConversionSettings,
         {
             "calibration_samples": 9,
+            "converters": ("keras-tflite",),
             "evaluation_samples": 8,
             "imports": ("keras_hub",),
             "command": ("edgevision", "convert"),

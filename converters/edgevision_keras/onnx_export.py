@@ -58,6 +58,9 @@ def export(source: Source, precision: str, frozen: Any) -> bytes:
     """
     tf2onnx = require("tf2onnx")
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    tf2onnx.utils.INTERNAL_NAME = (
+        1  # it counts over the process, and the same network is to have the same names
+    )
     graph = frozen.graph.as_graph_def()
     write_translatable(graph)
     inputs = [spec.name for spec in source.inputs]

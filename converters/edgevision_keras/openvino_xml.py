@@ -11,7 +11,7 @@ _SCOPE = re.compile(r"^(int8/)?source/(functional|sequential)?[^/]*/")
 #: Names that OpenVINO makes up: the type of an operation and a number.
 _COUNTED = re.compile(
     r"\b(Constant|Convert|Multiply|Add|Subtract|Divide|Reshape|Transpose|ShapeOf|Gather|Concat|Squeeze|"
-    r"Unsqueeze|FakeQuantize|FakeConvert|MatMul|Broadcast|Range|StridedSlice|Select|Power|Clamp)_(\d+)(?!\d)"
+    r"Unsqueeze|FakeQuantize|FakeConvert|MatMul|Broadcast|Range|StridedSlice|Select|Power|Clamp|Split|VariadicSplit|Slice|Convolution|GroupConvolution)_(\d+)(?!\d)"
 )
 
 
@@ -19,9 +19,9 @@ def compact(content: bytes, interface: Collection[str]) -> bytes:
     """The same network in fewer bytes.
 
     Names that OpenVINO counts over all models of the process are counted from 0, so that the same network has
-    the same bytes. Left out are white space, constants that repeat others, the shapes of ports, which OpenVINO infers when
-    it reads a network, the names of inner tensors, which repeat those of the layers, and the settings of the
-    quantizer.
+    the same bytes. Left out are white space, constants that repeat others, the shapes of ports, which
+    OpenVINO infers when it reads a network, the names of inner tensors, which repeat those of the layers, and
+    the settings of the quantizer.
 
     Args:
         content: the ``.xml`` file.

@@ -104,7 +104,7 @@ def _check_kept(case: BackendCase, what: str, before: dict[str, int], after: dic
 
 
 def _taken() -> dict[str, int]:
-    """What this process has; only what the system tells."""
+    """Memory, descriptors and threads of this process; empty where the system does not tell."""
     gc.collect()
     if sys.platform != "linux":
         return {}
