@@ -337,6 +337,7 @@ def main(names: Sequence[str], times: int, seed: int, page_only: bool) -> None:
             continue
         started = time.monotonic()
         for outcome in row.run(times, seed):
+            results = read_results()  # other rows may run at the same time
             results[row.name] = {
                 **{"row": row.name, "tried": outcome.tried, "unit": outcome.unit},
                 **{"escapes": list(outcome.escapes), "seconds": round(time.monotonic() - started, 1)},

@@ -135,15 +135,17 @@ class MissingRuntimeError(PluginError):
         extra: as the attribute.
         reason: what is missing, and for what.
         then: a second command, for what no extra can install.
+        command: the command that installs it; by default that for the extra.
 
     Attributes:
-        extra: the extra of the `edgevision` distribution that installs it.
+        extra: the extra of the `edgevision` distribution that installs it; of another package's plugin, any
+            word.
     """
 
-    def __init__(self, extra: str, reason: str, then: str = "") -> None:
+    def __init__(self, extra: str, reason: str, then: str = "", command: str = "") -> None:
         self.extra = extra
-        commands = f"{install_command(extra)} && {then}" if then else install_command(extra)
-        super().__init__(f"{reason}; run: {commands}")
+        first = command or install_command(extra)
+        super().__init__(f"{reason}; run: {f'{first} && {then}' if then else first}")
 
 
 class PluginFailedError(PluginError):

@@ -36,7 +36,8 @@ class Observation:
         result: the model's result; `None` if there is none.
         error: what was raised; `None` if nothing was.
         times_ms: stage -> milliseconds; ``call`` is the whole call, of all images of its batch.
-        facts: further JSON values: of a stream the frame's ``index``, ``source`` and ``captured_at``.
+        facts: further JSON values: of a stream the frame's ``index``, ``source`` and ``captured_at``, and
+            the ``backend``, ``device``, ``precision`` and ``bundle_digest`` that answered.
     """
 
     model: Any

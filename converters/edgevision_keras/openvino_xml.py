@@ -8,12 +8,18 @@ from xml.etree import ElementTree
 
 #: The scopes that the conversion itself opens, around those of the source's layers.
 _SCOPE = re.compile(r"^(int8/)?source/(functional|sequential)?[^/]*/")
+#: Names that OpenVINO makes up: the type of an operation and a number.
+_COUNTED = re.compile(
+    r"\b(Constant|Convert|Multiply|Add|Subtract|Divide|Reshape|Transpose|ShapeOf|Gather|Concat|Squeeze|"
+    r"Unsqueeze|FakeQuantize|FakeConvert|MatMul|Broadcast|Range|StridedSlice|Select|Power|Clamp)_(\d+)(?!\d)"
+)
 
 
 def compact(content: bytes, interface: Collection[str]) -> bytes:
     """The same network in fewer bytes.
 
-    Left out are white space, constants that repeat others, the shapes of ports, which OpenVINO infers when
+    Names that OpenVINO counts over all models of the process are counted from 0, so that the same network has
+    the same bytes. Left out are white space, constants that repeat others, the shapes of ports, which OpenVINO infers when
     it reads a network, the names of inner tensors, which repeat those of the layers, and the settings of the
     quantizer.
 
@@ -22,9 +28,11 @@ def compact(content: bytes, interface: Collection[str]) -> bytes:
         interface: names of the inputs and outputs, which are kept.
     """
     root = ElementTree.fromstring(content)  # noqa: S314 - written by OpenVINO a moment ago
+    places: dict[str, int] = {}
     for layer in root.iter("layer"):
         if layer.get("type") not in ("Parameter", "Result"):
-            layer.set("name", _SCOPE.sub("", layer.get("name", "")))
+            name = _SCOPE.sub("", layer.get("name", ""))
+            layer.set("name", _COUNTED.sub(lambda match: f"{match[1]}_{_place(match[2], places)}", name))
         for port in layer.findall("input/port"):
             port.attrib.pop("precision", None)
         for port in layer.iter("port"):
@@ -43,6 +51,11 @@ def compact(content: bytes, interface: Collection[str]) -> bytes:
         element.tail = None
     text = bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
     return text.replace(b" />", b"/>")
+
+
+def _place(number: str, places: dict[str, int]) -> int:
+    """The place of a number among those that occurred before."""
+    return places.setdefault(number, len(places))
 
 
 def _share_constants(root: ElementTree.Element) -> None:

@@ -11,6 +11,17 @@ from typing import Any
 from edgevision.execution.messages import Message, incoming
 from edgevision.tensors import Quantization, TensorSpec
 
+#: What a channel of a slot carries: `RUN` there, and back the beginning of an answer.
+RUN = b"r"
+#: The outputs are in the shared memory.
+DONE = b"d"
+#: As `DONE`, and the process has more memory in use than its limit.
+DONE_AND_LARGE = b"l"
+#: The outputs follow in a message: their shapes are others than the specs say.
+OTHER_SHAPES = b"o"
+#: An error follows in a message.
+FAILED = b"f"
+
 #: The most bytes of the arrays of one message.
 _MOST_BYTES = 1 << 32
 _MOST_DESCRIPTORS = 2

@@ -26,21 +26,18 @@ from edgevision.execution.first_run import requested_backend
 from edgevision.execution.limits import give_way
 from edgevision.execution.messages import Message
 from edgevision.execution.worker import error_fields
-from edgevision.isolation.channel import receive, send, spec_fields
+from edgevision.isolation.channel import (
+    DONE,
+    DONE_AND_LARGE,
+    FAILED,
+    OTHER_SHAPES,
+    receive,
+    send,
+    spec_fields,
+)
 from edgevision.isolation.shared_tensors import SharedTensors
 from edgevision.session import open_unchecked
 from edgevision.tensors import Array
-
-#: What a channel of a slot carries: `RUN` there, and back the beginning of an answer.
-RUN = b"r"
-#: The outputs are in the shared memory.
-DONE = b"d"
-#: As `DONE`, and the process has more memory in use than its limit.
-DONE_AND_LARGE = b"l"
-#: The outputs follow in a message: their shapes are others than the specs say.
-OTHER_SHAPES = b"o"
-#: An error follows in a message.
-FAILED = b"f"
 
 
 def serve() -> None:

@@ -20,14 +20,21 @@ from edgevision.errors import DeadlineError, InferenceError, OptionError, Proces
 from edgevision.execution.first_run import class_name, settings_fields
 from edgevision.execution.messages import Message
 from edgevision.execution.worker import end_in_words, error_of, interpreter_command
-from edgevision.isolation.channel import receive, receive_message, send, specs_of
+from edgevision.isolation.channel import (
+    DONE,
+    DONE_AND_LARGE,
+    OTHER_SHAPES,
+    RUN,
+    receive,
+    receive_message,
+    send,
+    specs_of,
+)
 from edgevision.isolation.settings import Isolation
 from edgevision.isolation.shared_tensors import SharedTensors, allocate, size_of
 from edgevision.tensors import Array, TensorSpec
 
 _HOST = "edgevision.isolation.host"
-#: Answers of the host; see there.
-_RUN, _DONE, _DONE_AND_LARGE, _OTHER_SHAPES = b"r", b"d", b"l", b"o"
 #: Seconds that an ended process has until its exit status is there. One that a driver holds in the kernel
 #: cannot be waited for.
 _SECONDS_TO_END = 0.05
@@ -289,9 +296,9 @@ class SharedSlot:
                     "an earlier run of this slot failed or was interrupted; lease another one"
                 )
             self.is_spent = True
-            channel.send(_RUN)
+            channel.send(RUN)
             answer = channel.recv(1)
-            if answer == _DONE:
+            if answer == DONE:
                 self.is_spent = False
                 return {name: array.copy() for name, array in self._outputs.items()}
             return self._answer(answer)
@@ -304,16 +311,15 @@ class SharedSlot:
         """The outputs or the error of an answer that is not the usual one."""
         if not answer:
             raise self.process.ended()
-        if answer in (_DONE, _DONE_AND_LARGE):
-            self.is_spent = False
-            self.is_large = answer == _DONE_AND_LARGE
+        if answer == DONE_AND_LARGE:
+            self.is_spent, self.is_large = False, True
             return {name: array.copy() for name, array in self._outputs.items()}
         message = receive_message(self._channel, time.monotonic() + self._deadline_s)
         self._channel.settimeout(self._deadline_s)
         if message is None:
             raise self.process.ended()
         self.is_spent = False
-        if answer == _OTHER_SHAPES:
+        if answer == OTHER_SHAPES:
             return dict(message.arrays)
         error = error_of(message.fields)
         self.is_spent = isinstance(error, InferenceError)  # as the other process sees it

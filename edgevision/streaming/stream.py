@@ -22,6 +22,7 @@ from edgevision.streaming.telling import Teller
 from edgevision.streaming.turns import places_of, turns_of
 from edgevision.streaming.worker import Answering, Worker
 from edgevision.system.clock import Clock, Running
+from edgevision.system.log import warning
 
 ResultT = TypeVar("ResultT")
 
@@ -203,7 +204,9 @@ class StreamRun(Generic[ResultT]):
         for thread in self._threads:  # also by a second thread that closes: it may rely on their end, too
             thread.join(_JOIN_S)
         if not self._capture.join(_READER_JOIN_S) and not self._left:
-            self.exchange.tell("stuck", "the source does not return from a call; its thread is left behind")
+            left_behind = "the source does not return from a call; its thread is left behind"
+            self.exchange.tell("stuck", left_behind)
+            warning("%s", left_behind)
         self._turns.leave(self)
         self.exchange.tell_dropped()
         self._left = True

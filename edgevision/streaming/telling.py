@@ -33,6 +33,8 @@ class Teller:
             facts = {
                 **facts_of(frame.index, frame.source, frame.captured_at),
                 "age_ms": round(result.age_ms, 3),
+                # Where the model has fallbacks, another one may answer by now.
+                **{name: value for name, value in result.run._asdict().items() if value is not None},
             }
             observers.tell(
                 Observation(self._model, result.status, frame.image, value, result.error, times_ms, facts)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from weakref import finalize
 
 from edgevision.backend import Slot
 from edgevision.errors import (
@@ -82,6 +83,7 @@ def with_alternatives(
     twin: ImageModel[Any] = object.__new__(_kind(type(first)))  # type: ignore[arg-type]  # a type
     own = {name: value for name, value in first.__dict__.items() if name not in _CURRENT}
     twin.__dict__.update(own, alternatives=alternatives, _monitor=alternatives)
+    finalize(twin, alternatives.stop)  # its threads hold the models, and never the result
     alternatives.start()
     return twin
 
@@ -267,6 +269,10 @@ class _Switching(ImageModel[Any]):
         for model in self.alternatives.models:
             model.close()
         self.alternatives.stop()
+
+    def over(self, session: CheckedSession) -> Any:
+        """As `TaskModel.over`, of the model that answers now."""
+        return self.alternatives.current.over(session)
 
     def unobserved(self: ModelT) -> ModelT:
         """As `TaskModel.unobserved`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -106,10 +107,8 @@ def _converted(
     assert artifact.format == converter.format, f"{precision}: returned a {artifact.format} artifact"
     assert artifact.precision == precision, f"{precision} requested: returned {artifact.precision}"
     for name in artifact.files:
-        inside_folder = not name.startswith("/") and not {"", "..", "."} & set(name.split("/"))
-        assert inside_folder and "\\" not in name, (
-            f"{precision}: file name '{name}' is a path outside its folder"
-        )
+        inside_folder = not name.startswith("/") and not {"", "..", "."} & set(re.split(r"[/\\]", name))
+        assert inside_folder, f"{precision}: file name '{name}' is a path outside its folder"
     return artifact
 
 

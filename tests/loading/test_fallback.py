@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -181,6 +184,36 @@ def test_results_of_a_stream_say_which_model_answered(case: Any) -> None:
         one.clock.sleep(0.1)
     assert digests == ["bundle 0", "bundle 0", "bundle 1", "bundle 1"]
     assert result.to_dict()["bundle_digest"] == "bundle 1"
+
+
+def test_the_journal_says_of_each_frame_who_answered_it_also_after_a_switch(
+    case: Any, tmp_path: Path
+) -> None:
+    one = case()
+    one.networks[0].does = "fail when bright"
+    frames = [np.full((8, 8, 3), number, np.uint8) for number in range(4)]
+    with ev.Journal(tmp_path / "j.db") as journal, ev.observe(journal):
+        settings = ev.StreamSettings(workers=4)
+        for _, result in one.model.stream(frames, "wait", settings=settings, clock=one.clock):
+            one.clock.sleep(1)  # the others are answered meanwhile
+            assert result.status == "ok"
+    with read_journal(tmp_path / "j.db") as reader:
+        rows = [row.document["bundle_digest"] for row in reader if row.kind == "answer"]
+    assert rows == ["bundle 0", "bundle 0", "bundle 1", "bundle 1"]
+
+
+def test_a_model_with_fallbacks_that_is_forgotten_leaves_no_thread() -> None:
+    before = threading.active_count()
+    models = [fake_classifier(["a", "b"], [0.5, 0.5]) for _ in range(2)]
+    model = with_alternatives(models, ["one", "two"], "", ev.HealthChecks(0.01))
+    time.sleep(0.05)
+    assert threading.active_count() > before
+    del model, models
+    gc.collect()
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == before
 
 
 def test_each_switch_is_an_event_and_a_row_of_the_journal(case: Any, tmp_path: Path, caplog: Any) -> None:
