@@ -153,26 +153,6 @@ class ResultDetails:
     changed: int
     changes: tuple[ResultChange, ...]
 
-    @classmethod
-    def of(
-        cls, task: str, differences: Sequence[float], texts: Sequence[str], image_names: Sequence[str]
-    ) -> ResultDetails:
-        """The details of a comparison, image by image.
-
-        Args:
-            task: name of its kind.
-            differences: how much each image's results differ, 0…1; 0 for none.
-            texts: the same in words.
-            image_names: names of the images; empty for a set without names.
-        """
-        changes = [
-            ResultChange(name_of(image_names, place), round(float(difference), 6), texts[place])
-            for place, difference in enumerate(differences)
-            if difference > 0
-        ]
-        worst = sorted(changes, key=lambda change: -change.difference)[:MOST_IMAGES]
-        return cls(task, len(changes), tuple(worst))
-
 
 #: Results specific to a task.
 Details = ClassifyDetails | DetectDetails | GenerateDetails | ResultDetails
@@ -227,6 +207,26 @@ class Comparison:
             if metric.name == name:
                 return metric
         raise KeyError(name)
+
+
+def result_details(
+    task: str, differences: Sequence[float], texts: Sequence[str], image_names: Sequence[str]
+) -> ResultDetails:
+    """The details of a comparison of a plugin's task, image by image.
+
+    Args:
+        task: name of its kind.
+        differences: how much each image's results differ, 0…1; 0 for none.
+        texts: the same in words.
+        image_names: names of the images; empty for a set without names.
+    """
+    changes = [
+        ResultChange(name_of(image_names, place), round(float(difference), 6), texts[place])
+        for place, difference in enumerate(differences)
+        if difference > 0
+    ]
+    worst = sorted(changes, key=lambda change: -change.difference)[:MOST_IMAGES]
+    return ResultDetails(task, len(changes), tuple(worst))
 
 
 def changes_of(details: Details | None) -> tuple[Change, ...]:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from edgevision.metrics.comparison import ResultDetails as ResultDetails
     from edgevision.metrics.comparison import pair as pair
     from edgevision.metrics.comparison import pair_classes as pair_classes
+    from edgevision.metrics.comparison import result_details as result_details
     from edgevision.metrics.intervals import Groups as Groups
     from edgevision.metrics.intervals import Interval as Interval
     from edgevision.metrics.intervals import mean_method as mean_method
@@ -101,7 +102,9 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "imaging.placement": ("Placement",),
     "imaging.preprocess": ("Preprocessing",),
     "imaging.write": ("write_image",),
-    "metrics.comparison": ("Comparison", "Metric", "ResultDetails", "pair", "pair_classes"),
+    "metrics.comparison": (
+        *("Comparison", "Metric", "ResultDetails", "pair", "pair_classes", "result_details"),
+    ),
     "metrics.intervals": ("Groups", "Interval", "mean_method", "share_by_image"),
     "metrics.measures": (
         *("ClassMetricValues", "LastMeasures", "Measures", "MetricValue", "Values", "mean_error", "mean_of"),

@@ -29,13 +29,13 @@ from edgevision.tasks.api import (
     Pixels,
     Preprocessing,
     Registry,
-    ResultDetails,
     SourceModel,
     Values,
     mean_error,
     mean_of,
     pair,
     pair_classes,
+    result_details,
     share_by_image,
 )
 from edgevision_regress.description import RegressTask
@@ -125,7 +125,7 @@ class RegressionEvaluator(ImageEvaluator):
             metrics=pair(before.metrics, after.metrics) if before and after else (),
             agreement_interval=share_by_image(alike, groups=self.groups),
             by_class=pair_classes(before.by_class, after.by_class) if before and after else (),
-            details=ResultDetails.of(self.task.name, differences.tolist(), texts, self.image_names),
+            details=result_details(self.task.name, differences.tolist(), texts, self.image_names),
             notes=after.notes if after else (),
         )
 

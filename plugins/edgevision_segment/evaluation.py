@@ -28,11 +28,11 @@ from edgevision.tasks.api import (
     Pixels,
     Preprocessing,
     Registry,
-    ResultDetails,
     SourceModel,
     pair,
     pair_classes,
     part_ratio,
+    result_details,
     share_by_image,
     stated_labels,
 )
@@ -156,7 +156,7 @@ class SegmentationEvaluator(ImageEvaluator):
                 name: one.interval for name, one in likeness.items() if one.interval is not None
             },
             by_class=pair_classes(before.by_class, after.by_class) if before and after else (),
-            details=ResultDetails.of(self.task.name, (1 - same).tolist(), texts, self.image_names),
+            details=result_details(self.task.name, (1 - same).tolist(), texts, self.image_names),
             notes=before.notes if before else (),
         )
 

@@ -114,9 +114,10 @@ def supervised(cases: Cases, program: Path) -> Iterator[dict[str, Any]]:
         code = process.wait()
         if case.get("done"):
             return
-        yield {**case, "escape": f"the process hangs, or dies with exit code {code}"}
         if case["case"] < first:
-            return  # it does not even start
+            yield {**case, "escape": f"the process does not start: exit code {code}"}
+            return
+        yield {**case, "escape": f"the process hangs, or dies with exit code {code}"}
         first = case["case"] + 1
 
 

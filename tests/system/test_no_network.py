@@ -187,6 +187,7 @@ COMMANDS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("journal", "export", "runs.db", "-o", "rows.jsonl"), ("runs.db", "rows.jsonl", ".rows.jsonl")),
     (("journal", "replay", "runs.db", "--bundle", "tiny.evb"), ("runs.db",)),
     (("plan-evaluation", "--max-drop", "2", "--expected-flips", "0.02"), ()),
+    (("plugins",), ()),
     (("predict", "tiny.evb", _PHOTO, "--journal", "new.db"), ("new.db",)),
     (("predict", "detector.evb", "five", "--save", "drawn"), ("drawn",)),
     (("report", "evidence.evb", "-o", "report.html"), ("report.html", ".report.html")),

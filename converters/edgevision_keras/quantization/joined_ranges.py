@@ -28,6 +28,8 @@ _JOINING = frozenset(
 _SCALING = frozenset({"DIV", "MUL"})
 #: Ratio of the whole range to that of a part from which on the part would lose three bits of its eight.
 _MOST = 8.0
+#: The same for the channels of a last layer: those of an ordinary classifier can differ by ten times.
+_MOST_OF_UNITS = 32.0
 
 
 def joined_ranges(model: Any, layers: Collection[str]) -> list[str]:
@@ -92,7 +94,11 @@ def layers_of_units(folded: FoldedGraph, extremes: Mapping[str, Extremes]) -> tu
         low, high = extremes[layer.output].low, extremes[layer.output].high
         widths = np.maximum(high, 0) - np.minimum(low, 0)
         widths = widths[widths > 0]
-        if widths.size and widths.max() > _MOST * widths.min() and not _reaches(graph, layer.output, inputs):
+        if (
+            widths.size
+            and widths.max() > _MOST_OF_UNITS * widths.min()
+            and not _reaches(graph, layer.output, inputs)
+        ):
             found.append(layer.name)
     return tuple(found)
 
