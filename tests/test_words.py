@@ -45,6 +45,11 @@ INSTEAD = {
 }
 
 
+def test_every_merge_is_finished() -> None:
+    mark = re.compile(r"^(<<<<<<<|>>>>>>>) ", re.MULTILINE)
+    assert not [file for file in (*CODE, *TEXTS) if mark.search(file.read_text(encoding="utf-8"))]
+
+
 @pytest.mark.parametrize(("word", "instead"), INSTEAD.items(), ids=INSTEAD.values())
 def test_the_fields_word_is_used(word: str, instead: str) -> None:
     found = [
