@@ -38,8 +38,7 @@ from edgevision.imaging.write import write_image
 from edgevision.system.decimals import percent
 from edgevision.system.files import OutputState
 from edgevision.system.progress import Progress
-from edgevision.tasks.classify import Classifier
-from edgevision.tasks.detect import Detector
+from edgevision.tasks.explainable_model import ExplainableModel
 
 #: Pictures of a contact sheet at most, and pixels of the longer side of each.
 _MOST_PICTURES, _THUMBNAIL = 64, 480
@@ -100,8 +99,10 @@ def command(
     pictures: list[Pixels] = []
     unusable = 0
     with network:
-        if not isinstance(network, (Classifier, Detector)):
-            raise OptionError(f"{model}: this model generates images; classes and objects are explained")
+        if not isinstance(network, ExplainableModel):
+            raise OptionError(
+                f"{model}: classes and objects are explained, and this model is a {type(network).__name__}"
+            )
         with progress_on(sys.stderr) as progress:
             for place, file in enumerate(found.images, 1):
                 report = partial(_report, progress, f"image {place} of {len(found.images)}")
@@ -135,7 +136,7 @@ def _sheet_of(output: Path, copies: Mapping[str, AnnotatedCopy], overwrite: bool
 
 
 def _explained(
-    network: Classifier | Detector, file: ImageFile, arguments: Mapping[str, Any], report: partial[None]
+    network: ExplainableModel[Any], file: ImageFile, arguments: Mapping[str, Any], report: partial[None]
 ) -> tuple[Explanation, Pixels]:
     """The explanation of one image, and its picture."""
     frame = file.read()
