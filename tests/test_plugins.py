@@ -311,3 +311,17 @@ print(*sorted(runtimes & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_a_plugin_that_was_taken_out_again_is_not_one_of_this_process() -> None:
+    """A conversion runs in this process while a plugin is here alone: others lack it."""
+    found = discover([])
+    plugin = SimpleNamespace()
+    assert not found.has_own
+    found.register(plugin, "mine")
+    assert found.has_own
+    found.manager.unregister(plugin)
+    assert not found.has_own
+    found.manager.register(plugin, "by-pluggy")
+    assert found.has_own
+    assert found.provider_of("by-pluggy").distribution == ""

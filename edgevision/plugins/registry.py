@@ -101,7 +101,12 @@ class Registry:
     @property
     def has_own(self) -> bool:
         """True if a plugin is registered in this process only, and not installed: other processes lack it."""
-        return any(not provider.distribution and not provider.value for provider in self.providers.values())
+        present = [self.provider_of(name) for name, _ in self.manager.list_name_plugin()]
+        return any(not provider.distribution and not provider.value for provider in present)
+
+    def provider_of(self, plugin: str) -> Provider:
+        """The provider of a plugin; one that was registered with `manager` alone is of this process."""
+        return self.providers.get(plugin) or Provider("", "", plugin)
 
     def register(self, plugin: Any, name: str, provider: Provider | None = None) -> None:
         """Register a plugin: a module or object with hook implementations.
@@ -335,7 +340,7 @@ class Registry:
             name: its name.
         """
         found = self._items_with_plugin(hook).get(name)
-        return None if found is None else self.providers[found[0]]
+        return None if found is None else self.provider_of(found[0])
 
     def answers(
         self, items: Mapping[str, NamedT], ask: Callable[[NamedT], AnswerT]
@@ -379,7 +384,7 @@ class Registry:
         if colon:
             hook = f"edgevision_{kind.replace(' ', '_')}s"
             for key, (plugin, item) in self._items_with_plugin(hook).items():
-                provider = self.providers[plugin]
+                provider = self.provider_of(plugin)
                 own_name = provider.qualified(bare)
                 if key in (bare, own_name) and own_name in (name, f"{normalized(distribution)}:{bare}"):
                     return item  # type: ignore[no-any-return]
@@ -408,7 +413,7 @@ class Registry:
         groups: dict[str, list[tuple[str, Any]]] = {}
         for plugin, item in self._ask(hook, only):
             try:
-                with Door(self.providers[plugin], hook):
+                with Door(self.provider_of(plugin), hook):
                     wrong = wrong_item(hook, item)
                     name = "" if wrong else item.name
             except PluginFailedError as error:
@@ -421,9 +426,9 @@ class Registry:
         items: dict[str, tuple[str, Any]] = {}
         for name, found in groups.items():
             # Stable: the first of several that are alike.
-            found.sort(key=lambda each: (not self.providers[each[0]].is_own, each[0] != name))
+            found.sort(key=lambda each: (not self.provider_of(each[0]).is_own, each[0] != name))
             for place, (plugin, item) in enumerate(found):
-                provider = self.providers[plugin]
+                provider = self.provider_of(plugin)
                 key = name if place == 0 else provider.qualified(name)
                 if key in items:
                     self.record(plugin, f"provides '{name}' twice; the first is used")
@@ -445,7 +450,7 @@ class Registry:
             plugin = implementation.plugin_name
             if only not in (None, plugin):
                 continue
-            provider = self.providers[plugin]
+            provider = self.provider_of(plugin)
             try:
                 # Not called through pluggy, which silently drops a plugin that returns None.
                 with Door(provider, hook):
