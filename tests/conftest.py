@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -59,6 +60,12 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"needs real data and models in {SHARED}, which is absent")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _log_is_on() -> None:
+    """A library that configures logging when it is imported, as some do, disables other loggers."""
+    logging.getLogger("edgevision").disabled = False
 
 
 @pytest.fixture(scope="session")

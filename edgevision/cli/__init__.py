@@ -191,13 +191,14 @@ def main() -> NoReturn:
     except EdgeVisionError as error:
         _exit(str(error), error.exit_code)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         sys.exit(0)
     except SystemExit as error:
         # Click replaces stdout when its reader has closed the pipe, as `head` does.
         sys.exit(error.code if sys.stdout is stdout else 0)
     except Exception as error:
         if _is_disk_full(error):
+            _discard_stdout()
             reason = error.strerror if isinstance(error, OSError) else error
             _exit(f"the output cannot be written: {reason}", OutputError.exit_code)
         if os.environ.get(TRACEBACK_VARIABLE):
@@ -210,6 +211,11 @@ def main() -> NoReturn:
             1,
         )
     sys.exit(0)
+
+
+def _discard_stdout() -> None:
+    """Drop what stdout still holds: Python would try again at its end, and change the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _is_disk_full(error: Exception) -> bool:

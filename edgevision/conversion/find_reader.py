@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgevision.converter import ExplainingReader, SourceReader
-from edgevision.errors import OptionError, SourceError
+from edgevision.errors import OptionError, PluginFailedError, SourceError
 from edgevision.plugins import Registry
 
 
@@ -30,7 +30,9 @@ def find_reader(path: Path, plugins: Registry, chosen: str | None = None) -> Sou
         return plugins.reader(chosen)
     readers = plugins.readers()
     try:
-        reading = [reader for reader, reads in plugins.answers(readers, lambda one: one.reads(path)) if reads]
+        reading = [
+            reader for reader, reads in plugins.answers(readers, lambda one: _reads(one, path)) if reads
+        ]
         if len(reading) > 1:
             names = [reader.name for reader in reading]
             raise OptionError(f"{path}: {' and '.join(names)} read it; pass --reader {' or '.join(names)}")
@@ -46,3 +48,13 @@ def find_reader(path: Path, plugins: Registry, chosen: str | None = None) -> Sou
         f"{path}: expected a .keras or .h5 file, or a SavedModel directory"
         + ("" if readers else "; no plugin that reads models is installed")
     )
+
+
+def _reads(reader: SourceReader, path: Path) -> bool:
+    """True if a reader recognises the model; a file that the system refuses is no fault of the reader."""
+    try:
+        return reader.reads(path)
+    except PluginFailedError as error:
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__ from error
+        raise

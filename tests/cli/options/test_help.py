@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
+from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 
 import click
@@ -72,13 +75,21 @@ def test_h_is_short_for_help(name: tuple[str, ...]) -> None:
     )
 
 
-def test_a_command_of_a_plugin_is_listed_and_has_h(monkeypatch: pytest.MonkeyPatch) -> None:
-    @click.command("hello")
-    def hello() -> None:
-        """Greet the model."""
+def _load_greeting() -> click.Command:
+    command: click.Command = import_module("greeting").hello
+    return command
 
-    monkeypatch.setattr(cli, "registry", lambda: SimpleNamespace(commands=lambda: {"hello": hello}))
-    assert re.search(r"^  hello +Greet the model\.$", _help(), re.MULTILINE)
+
+def test_a_command_of_a_plugin_is_listed_and_has_h(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "greeting.py").write_text(
+        'import click\n\n@click.command(\'hello\')\ndef hello():\n    """Greet the model."""\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    dist = SimpleNamespace(name="greetings", version="2.0")
+    point = SimpleNamespace(name="hello", value="greeting:hello", dist=dist, load=_load_greeting)
+    monkeypatch.setattr("edgevision.plugins.commands.command_points", lambda: [point])
+    assert re.search(r"^  hello +A command of greetings 2\.0\.$", _help(), re.MULTILINE)
+    assert "greeting" not in sys.modules, "a command is imported when it is typed"
     assert "Greet the model." in CliRunner().invoke(cli.cli, ["hello", "-h"]).output
 
 
