@@ -57,7 +57,9 @@ def compact(content: bytes, interface: Collection[str]) -> bytes:
 def _recounted(match: re.Match[str], places: dict[str, int]) -> str:
     """A name with the place of its number among those that occurred before."""
     kind, number = match[1] or match[3], match[2] or match[4]
-    return f"{kind}_{places.setdefault(number, len(places))}"
+    # OpenVINO and tf2onnx count apart: in a fresh process both have a 27, of different operations.
+    counter = f"{'_' if match[3] else ''}{number}"
+    return f"{kind}_{places.setdefault(counter, len(places))}"
 
 
 def _share_constants(root: ElementTree.Element) -> None:

@@ -30,7 +30,7 @@ from edgevision.errors import (
 from edgevision.plugins.door import inside
 from edgevision.session import CheckedSession, open_session
 from edgevision.tensors import Array, TensorSpec, check_inputs
-from edgevision.testing.backend_answers import ANSWER_RULES, check_finite
+from edgevision.testing.backend_answers import ANSWER_RULES, OTHER_ANSWER, check_finite
 from edgevision.testing.backend_case import BackendCase, close, run_leased, same, subject_of
 from edgevision.testing.backend_resources import RESOURCE_RULES
 from edgevision.testing.children import check_rules
@@ -155,6 +155,8 @@ def _check_ownership(case: BackendCase) -> None:
             not close(first, second),
             "two inputs got the same answer; pass check_backend `inputs` on which the answer depends",
         )
+        # Before anything is written, so that the next message does not blame the writing for it.
+        case.expect(close(session.run(inputs), answer), OTHER_ANSWER)
         for array in first.values():
             case.expect(array.flags.writeable, "an output cannot be written to; the caller owns it")
             array[...] = 0
@@ -338,6 +340,8 @@ _RULES: tuple[Callable[[BackendCase], None], ...] = (
     _check_ownership,
     _check_leased_ownership,
     *ANSWER_RULES,
+    # Before that on threads, which notices memory that leases share on some runs only.
+    _check_lease,
     _check_threads,
     _check_refused_inputs,
     _check_closed,
@@ -345,7 +349,6 @@ _RULES: tuple[Callable[[BackendCase], None], ...] = (
     _check_metadata,
     _check_settings,
     _check_batch,
-    _check_lease,
     *RESOURCE_RULES,
 )
 

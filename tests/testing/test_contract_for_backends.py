@@ -155,7 +155,7 @@ class SharedLease:
         (scribbling, "run changed the arrays of the caller's inputs"),
         (read_only, "an output cannot be written to"),
         (batch_mixed_up, "a batch of 3 differs from 3 calls"),
-        (SharedLease, "could not broadcast input array"),
+        (SharedLease, "two leases at the same time share memory"),
         (lambda session: replace(session, device=""), "on no stated device, not on cpu as requested"),
         (lambda session: replace(session, precision=""), "does not say in which precision"),
         (lambda session: replace(session, inputs=[IMAGE]), r"inputs is \[.*, expected a tuple"),
