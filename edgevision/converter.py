@@ -71,9 +71,10 @@ class SourceFacts:
             from one of its layers.
         pixel_range_reason: that layer, in words.
         score_kind: kind of the scores of the first output: ``softmax``, ``sigmoid``, or ``logits``.
-        score_kinds: output name -> kind of its scores, for outputs with one value per class: as
-            `score_kind`, or ``linear`` for the output of a linear layer, which may be logits or the values
-            of a regression. An output that is missing here holds something else, or could not be inferred.
+        score_kinds: output name -> kind of its scores, for outputs with one value per class, and for maps
+            ``(batch, height, width, classes)`` with one per class and pixel: as `score_kind`, or ``linear``
+            for the output of a linear layer, which may be logits or the values of a regression. An output
+            that is missing here holds something else, or could not be inferred.
         color: channel order of the source's input, ``rgb`` or ``bgr``, where it subtracts means that are
             known for one of them.
         resize, interpolation: how its own layers resized images to the size of its input, which they left

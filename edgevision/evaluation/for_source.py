@@ -82,9 +82,10 @@ def _other_tasks_named(choice: TaskChoice, model: SourceModel) -> Iterator[None]
     except MissingOptionError as error:
         of_input = _questions_of_input(model)
         of_task = [question for question in error.questions if question not in of_input]
-        if not choice.others or not of_task:
+        hint = choice.hint(model.facts) if of_task else ""
+        if not hint:
             raise
-        hinted = {of_task[-1]: f"{of_task[-1]}; {choice.hint}"}
+        hinted = {of_task[-1]: f"{of_task[-1]}; {hint}"}
         questions = (hinted.get(question, question) for question in error.questions)
         raise MissingOptionError(error.where, *questions) from None
 

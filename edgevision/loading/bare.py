@@ -31,7 +31,7 @@ from edgevision.system.arguments import instance, mapping, optional_text
 from edgevision.system.missing_options import MissingOptions
 from edgevision.tasks.kind import DescribingKind, ModelParts, NetworkFacts, kind_of
 from edgevision.tasks.labels import abbreviated, background_hint
-from edgevision.tasks.task_choice import choose_task
+from edgevision.tasks.task_choice import TaskChoice, choose_task
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
     from edgevision.tasks.classify import Classifier
@@ -213,9 +213,9 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
             )
             raise OpenSizeError(f"{error}{asked}") from error
         model: Model
-        kind = _describing_kind(path, session, bare, metadata, plugins)
-        if kind is not None:
-            model = _bare_model(path, session, kind, bare, metadata, plugins)
+        chosen = _describing_kind(path, session, bare, metadata, plugins)
+        if chosen is not None:
+            model = _bare_model(path, session, *chosen, bare, metadata, plugins)
         else:
             preprocessing, choice = _resolved(path, session, bare, metadata, plugins)
             model = (
@@ -229,7 +229,7 @@ def open_bare(path: Path, request: Request, bare: BareModel, plugins: Registry) 
 
 def _describing_kind(
     path: Path, session: CheckedSession, bare: BareModel, metadata: ArtifactDescription, plugins: Registry
-) -> DescribingKind | None:
+) -> tuple[TaskChoice, DescribingKind] | None:
     """The kind of task that describes the network itself; `None` for those with options of their own.
 
     Raises:
@@ -240,10 +240,10 @@ def _describing_kind(
     if bare.task is None and said:
         return None
     try:
-        kind = choose_task(_facts(path, session, bare, plugins)).kind
+        choice = choose_task(_facts(path, session, bare, plugins))
     except MissingOptionError:
         return None  # asked for with everything else that is missing
-    return kind if isinstance(kind, DescribingKind) else None
+    return (choice, choice.kind) if isinstance(choice.kind, DescribingKind) else None
 
 
 def _facts(path: Path, session: CheckedSession, bare: BareModel, plugins: Registry) -> NetworkFacts:
@@ -258,6 +258,7 @@ def _facts(path: Path, session: CheckedSession, bare: BareModel, plugins: Regist
 def _bare_model(
     path: Path,
     session: CheckedSession,
+    choice: TaskChoice,
     kind: DescribingKind,
     bare: BareModel,
     metadata: ArtifactDescription,
@@ -271,8 +272,9 @@ def _bare_model(
     missing = MissingOptions(str(path))
     with missing.collected():
         preprocessing = resolve_preprocessing(session.inputs[0], bare.image, _stated(metadata), str(path))
-    with missing.collected():
-        task = kind.describe(_facts(path, session, bare, plugins))
+    facts = _facts(path, session, bare, plugins)
+    with missing.collected(), choice.hinted(facts):
+        task = kind.describe(facts)
     missing.check()
     labels = _labels(path, bare, metadata.labels)
     model: Model = kind.model(session, task, ModelParts(preprocessing, labels, None, plugins))

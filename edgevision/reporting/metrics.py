@@ -50,7 +50,8 @@ class ClassMetricTable:
     Attributes:
         name: such as ``F1``.
         unit: ``share`` or ``dB``.
-        rows: (class, support, one metric per artifact; `None` if the artifact has none for this class).
+        rows: (class, support, one metric per artifact; `None` if the artifact has none for this class); of
+            the classes that have it for some artifact.
         chart: SVG; empty with too many classes to draw.
         unit_of_drops: ``percentage points`` or ``dB``.
         methods: of the intervals, as `methods_of`.
@@ -110,13 +111,13 @@ def class_metric_tables(evidence: Evidence) -> tuple[ClassMetricTable, ...]:
     """One table per metric by class, in the order of the evidence; empty without metrics by class."""
     by_class = [{row.label: row for row in one.comparison.by_class} for one in evidence.results]
     labels = list(dict.fromkeys(label for rows in by_class for label in rows))
-    if not labels:
-        return ()
-    first = next(rows[labels[0]] for rows in by_class if labels[0] in rows)
+    metrics: dict[str, Metric] = {}
+    for metric in (one for rows in by_class for row in rows.values() for one in row.metrics):
+        metrics.setdefault(metric.name, metric)
     models = [one.artifact for one in evidence.results]
     return tuple(
         _class_metric_table(place, metric, labels, by_class, models)
-        for place, metric in enumerate(first.metrics)
+        for place, metric in enumerate(metrics.values())
     )
 
 
@@ -164,16 +165,19 @@ def _class_metric_table(
     rows = []
     for label in labels:
         found = [_metric_of(classes.get(label), metric.name) for classes in by_class]
+        if not any(found):
+            continue  # a class may have other metrics than the rest
         support = next(classes[label].support for classes in by_class if label in classes)
         rows.append((label, support, tuple(found)))
     chart = ""
-    if len(labels) <= _MOST_DRAWN_CLASSES:
+    if len(rows) <= _MOST_DRAWN_CLASSES:
         series = [("source", [_source_row(found) for _, _, found in rows])]
         series += [
             (model, [_class_row(found[at]) for _, _, found in rows]) for at, model in enumerate(models)
         ]
         axis = _axis(metric.name, metric.unit)
-        chart = class_chart(f"class-{place}", f"{metric.name} by class", axis, labels, series)
+        names = [label for label, _, _ in rows]
+        chart = class_chart(f"class-{place}", f"{metric.name} by class", axis, names, series)
     known = [one for _, _, found in rows for one in found if one is not None]
     return ClassMetricTable(
         metric.name, metric.unit, tuple(rows), chart, unit_of_points(metric.unit), metric_methods(known)

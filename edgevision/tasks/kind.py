@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from edgevision.errors import OptionError
 from edgevision.plugins import Registry, registry
 from edgevision.session import CheckedSession
-from edgevision.tasks.description import Task
 from edgevision.tasks.texts import TaskTexts
 from edgevision.tensors import TensorSpec
 
 if TYPE_CHECKING:  # who reads a manifest waits for no image
     from edgevision.imaging.pixels import Pixels
     from edgevision.imaging.preprocess import Preprocessing
+    from edgevision.tasks.description import Task
     from edgevision.tasks.options import TaskOptions
     from edgevision.tasks.score_calibration import ScoreCalibration
 

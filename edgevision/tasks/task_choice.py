@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from edgevision.errors import MissingOptionError, OptionError, PluginFailedError, first_line
@@ -16,15 +18,33 @@ class TaskChoice:
     Attributes:
         kind: the chosen one.
         others: names of those that the network may be of if the caller says so.
+        claim: how sure the choice is; certain if the caller stated it.
     """
 
     kind: TaskKind
     others: tuple[str, ...] = ()
+    claim: Claim = Claim.CERTAIN
 
-    @property
-    def hint(self) -> str:
-        """For a question to the caller: the other kinds, and how to state them."""
-        return f"if the model {_listed(self.others)}"
+    def hint(self, network: NetworkFacts) -> str:
+        """For a question about a network: what else it may be, and how to state that; empty if nothing."""
+        other = f"if the model {_listed(self.others)}" if self.others else ""
+        unsure = self.claim < Claim.CERTAIN and _may_need_a_decoder(network)
+        detector = "for a detector pass --decoder NAME" if unsure else ""
+        return "; ".join(filter(None, (other, detector)))
+
+    @contextmanager
+    def hinted(self, network: NetworkFacts) -> Iterator[None]:
+        """Add `hint` to the last question that the block asks about a network.
+
+        Raises:
+            MissingOptionError: the block raised it; with the hint.
+        """
+        try:
+            yield
+        except MissingOptionError as error:
+            *questions, last = error.questions
+            hint = self.hint(network)
+            raise MissingOptionError(error.where, *questions, f"{last}; {hint}" if hint else last) from None
 
 
 def choose_task(network: NetworkFacts) -> TaskChoice:
@@ -53,7 +73,7 @@ def choose_task(network: NetworkFacts) -> TaskChoice:
         raise MissingOptionError(
             network.where, f"its outputs may be those of several tasks; pass {names}, as it was trained"
         )
-    return TaskChoice(chosen[0], tuple(kind.name for kind, _ in claims if kind is not chosen[0]))
+    return TaskChoice(chosen[0], tuple(kind.name for kind, _ in claims if kind is not chosen[0]), surest)
 
 
 def _claims(network: NetworkFacts) -> list[tuple[TaskKind, Claim]]:
@@ -67,6 +87,20 @@ def _claims(network: NetworkFacts) -> list[tuple[TaskKind, Claim]]:
         if claim is not None:
             claims.append((kind, claim))
     return claims
+
+
+def _may_need_a_decoder(network: NetworkFacts) -> bool:
+    """True for outputs that a detector may have and that no decoder recognises."""
+    from edgevision.tasks.base import image_outputs
+    from edgevision.tasks.recognition import are_scores, recognised_decoder
+
+    options = network.options
+    if network.input_size_wh is None or options.output or options.score_kind:
+        return False
+    outputs = image_outputs(network.outputs)
+    if are_scores(outputs):
+        return False
+    return recognised_decoder(outputs, network.input_size_wh, network.plugins) is None
 
 
 def _unrecognised(network: NetworkFacts, stated: list[TaskKind]) -> MissingOptionError:

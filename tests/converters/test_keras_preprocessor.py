@@ -10,7 +10,7 @@ import pytest
 from keras_sources import MARKS
 
 from edgevision.converter import SourceOptions
-from edgevision.evaluation.for_source import stated_normalization
+from edgevision.evaluation.source_model import stated_normalization
 from edgevision.imaging.input_options import InputOptions, resolve_preprocessing
 from edgevision_keras.reading.preprocessor import stated_preprocessing
 from edgevision_keras.reading.reader import KerasReader

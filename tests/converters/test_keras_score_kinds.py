@@ -106,9 +106,12 @@ def test_every_output_has_a_kind_of_its_own(keras: Any, tmp_path: Path) -> None:
         "b_kind": layers.Dense(3, activation="softmax", name="b_kind")(x),
         "c_tags": layers.Dense(4, activation="sigmoid", name="c_tags")(x),
         "d_map": layers.Conv2D(2, 3, name="d_map")(image),
+        "e_segments": layers.Conv2D(2, 3, activation="softmax", name="e_segments")(image),
+        "f_groups": layers.Dense(2, name="f_groups")(layers.Reshape((4, 4))(image)),
     }
     kinds = kinds_of(keras, tmp_path, keras.Model(image, heads))
-    assert kinds == {"a_features": "linear", "b_kind": "softmax", "c_tags": "sigmoid"}
+    of_pixels = {"d_map": "linear", "e_segments": "softmax"}  # which a segmentation's values follow from
+    assert kinds == {"a_features": "linear", "b_kind": "softmax", "c_tags": "sigmoid", **of_pixels}
 
 
 def test_keras_2_composes_the_softmax_of_higher_ranks(tf_keras: Any, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ from edgevision.evidence.records import MissingArtifact
 from edgevision.evidence.requirements import Budget
 from edgevision.execution.run_costs import Timing
 from edgevision.metrics.comparison import Comparison
+from edgevision.reporting.metrics import class_metric_tables
 from edgevision.reporting.report import report_html, write_report
 from edgevision.system.decimals import decimals
 from edgevision.tasks.description import Task
@@ -296,6 +297,17 @@ def test_labels_and_file_names_are_escaped(tmp_path: Path) -> None:
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
     assert wicked in page.text
     assert name in page.text
+
+
+def test_a_metric_that_one_class_alone_has_is_in_a_table_without_the_others(tmp_path: Path) -> None:
+    comparison = classified()
+    first, *others = comparison.by_class
+    own = replace(first, metrics=(*first.metrics[:-1], replace(first.metrics[-1], name="specificity")))
+    evidence = evidence_of(measured("tflite-int8", replace(comparison, by_class=(own, *others))))
+    tables = {one.name: [row[0] for row in one.rows] for one in class_metric_tables(evidence)}
+    assert tables["specificity"] == [first.label]
+    assert tables[first.metrics[-1].name] == [one.label for one in others]
+    assert "specificity" in _page(write_report_bundle(tmp_path / "some.evb", evidence)).text
 
 
 def test_the_page_links_to_no_other_site_and_forbids_scripts(bundle: Path) -> None:

@@ -135,7 +135,23 @@ def test_the_surest_claim_decides(plugin: Any) -> None:
     choice = choose_task(_network(10))
     assert choice.kind.name == "count"
     assert "classify" in choice.others
-    assert "classifies images, pass --task classify" in choice.hint
+    assert "classifies images, pass --task classify" in choice.hint(_network(10))
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "named"),
+    [
+        ((8, 8, 7), {}, True),
+        ((8, 8, 7), {"task": "segment"}, False),
+        ((8, 8, 3), {}, False),
+        ((10,), {}, False),
+    ],
+)
+def test_the_hint_names_decoders_where_a_map_may_be_that_of_a_detector(
+    shape: tuple[int, ...], options: dict[str, Any], named: bool
+) -> None:
+    network = _network(*shape, **options)
+    assert ("for a detector pass --decoder" in choose_task(network).hint(network)) is named
 
 
 def test_two_that_are_equally_sure_are_both_named(plugin: Any) -> None:

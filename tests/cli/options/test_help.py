@@ -23,6 +23,7 @@ HEADINGS = [
     "Model input",
     "Task (classifiers and detectors)",
     "Task (models that generate images)",
+    "Task (any, and those of plugins)",
     "Output",
     "Other options",
 ]
