@@ -23,6 +23,8 @@ def failure_of(error: Exception, what: str) -> EdgeVisionError:
     """
     if isinstance(error, _OF_ALL):
         raise error
+    if isinstance(error.__cause__, MemoryError):  # of a plugin
+        raise error.__cause__
     if isinstance(error, EdgeVisionError):
         return error
     failure = ConversionError(

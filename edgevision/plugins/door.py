@@ -77,8 +77,8 @@ class Door:
         raise failure(self._provider, self._hook, error, self._runs_model) from error
 
 
-#: `StopIteration` ends a loop over a plugin's object; memory that is used up is no fault of the plugin alone.
-_PASSING = (EdgeVisionError, KeyboardInterrupt, GeneratorExit, MemoryError, StopIteration)
+#: `StopIteration` ends a loop over a plugin's object.
+_PASSING = (EdgeVisionError, KeyboardInterrupt, GeneratorExit, StopIteration)
 
 
 def failure(

@@ -52,7 +52,9 @@ def _check(value: object, kind: Any, where: str) -> None:
 
 def _check_union(value: object, kinds: Sequence[Any], where: str) -> None:
     # Of several classes, the one that it is of says what is wrong.
-    own = [kind for kind in kinds if isinstance(kind, type) and isinstance(value, kind)]
+    # Python 3.10 takes dict[str, float] for a class, of which nothing can be.
+    classes = [kind for kind in kinds if isinstance(kind, type) and get_origin(kind) is None]
+    own = [kind for kind in classes if isinstance(value, kind)]
     others = [kind for kind in kinds if kind is not NoneType]
     _check(value, (own or others)[0], where)
 

@@ -264,7 +264,9 @@ def test_stream_records_every_answer(edgevision_command: Command, folder: Path, 
     assert done.returncode == 0, done.stderr
     verified = ev.verify_journal(path)
     assert verified.ok
-    assert verified.kinds == {"answer": 4, "closed": 1, "model": 1, "opened": 1}
+    # The source is opened and ends; the model is healthy at the first look, and stopped at the last.
+    expected = {"answer": 4, "closed": 1, "event": 2, "health": 2, "model": 1, "opened": 1}
+    assert verified.kinds == expected
     with ev.read_journal(path) as reader:
         answers = [row.document["answer"] for row in reader if row.kind == "answer"]
     assert [answer["index"] for answer in answers] == [0, 1, 2, 3]

@@ -32,6 +32,7 @@ from edgevision.errors import (
     IncompleteConversionError,
     MissingOptionError,
     OptionError,
+    PluginError,
     SourceLimitError,
 )
 from edgevision.evidence.document import evidence_json
@@ -255,10 +256,11 @@ def test_errors_of_the_child_come_back_as_themselves(run: Callable[..., Any]) ->
     ):
         run("needs_too_much")
     with pytest.raises(
-        EdgeVisionError, match="^internal error: ZeroDivisionError: division by zero; run"
+        EdgeVisionError,
+        match="reader 'tiny': read of .*raises.tiny: raised ZeroDivisionError: division by zero",
     ) as foreign:
         run("raises")
-    assert foreign.value.exit_code == 1
+    assert foreign.value.exit_code == PluginError.exit_code
 
 
 @pytest.mark.parametrize(

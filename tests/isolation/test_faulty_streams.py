@@ -18,10 +18,10 @@ from edgevision.tasks.classify import Classifier
 FRAMES, FAULT_AT = 12, 4
 #: Command -> what the status of its frame says, and whether its process is replaced.
 FAULTS = {
-    "raise": ("InferenceError: RuntimeError: corrupt scale", False),
+    "raise": ("PluginInferenceError: .*faulty-plugin 1.0.*raised RuntimeError: corrupt scale", False),
     "fail": ("InferenceError: the runtime failed", False),
     "exit": ("ProcessError: .*ended with exit status 3", True),
-    "leave": ("InferenceError: SystemExit: 4", False),
+    "leave": ("PluginInferenceError: .*faulty-plugin 1.0.*raised SystemExit: 4", False),
     "segfault": ("ProcessError: .*killed by SIGSEGV", True),
     "abort": ("ProcessError: .*killed by SIGABRT", True),
     "kill": ("ProcessError: .*killed by SIGKILL", True),

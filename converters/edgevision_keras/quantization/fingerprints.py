@@ -36,7 +36,7 @@ def matching_name(known: Mapping[str, Fingerprint], values: Array) -> str | None
 
 
 def matching_names(known: Mapping[str, Fingerprint], values: Array) -> list[str]:
-    """The names of the tensors in `known` with these values; none if all are zero."""
+    """The names of the tensors in `known` with these values, the nearest first; none if all are zero."""
     if not values.size:
         return []
     wanted = fingerprint(values)
@@ -45,7 +45,8 @@ def matching_names(known: Mapping[str, Fingerprint], values: Array) -> list[str]
     nearest = min(distances.values(), default=np.inf)
     if not greatest or nearest > _TOLERANCE * greatest:
         return []
-    return [name for name, distance in distances.items() if distance <= nearest + _SAME * greatest]
+    by_distance = sorted((distance, name) for name, distance in distances.items())
+    return [name for distance, name in by_distance if distance <= nearest + _SAME * greatest]
 
 
 def zeros_of_size(known: Mapping[str, Fingerprint], values: Array) -> list[str]:

@@ -55,6 +55,8 @@ _LARGEST_BATCH = 32
 _MOST_MOMENTS = 30_000_000
 
 
+#: Ratio of two ranges of the same values from which on the wider one is that of a tensor that joins others.
+_OF_A_WHOLE = 4.0
 #: A rule that is safer than another may have an error larger by this share.
 _TIE = 0.05
 
@@ -201,8 +203,8 @@ class PreparedNetwork:
                 extra.get(each) or self.range_of(each, symmetric=symmetric)
                 for each in matches or zeros_of_size(known, array)
             ]
-            if matches:  # a part that was cut out of a joined tensor has the range of the whole
-                found[name] = min(ranges, key=lambda range_: range_[1] - range_[0])
+            if matches:
+                found[name] = _own_range(ranges)
             elif ranges:
                 found[name] = min(low for low, _ in ranges), max(high for _, high in ranges)
         return found
@@ -238,6 +240,19 @@ class PreparedNetwork:
 
 def _normalized(weights: Array) -> Array:
     return weights / max(float(np.abs(weights).max(initial=0.0)), 1e-30)
+
+
+def _own_range(ranges: Sequence[Range]) -> Range:
+    """The range of a tensor, from those of all with its values, the nearest first.
+
+    A part that was cut out of a joined tensor has the range of the whole, which may be many times wider.
+    """
+    nearest, narrowest = ranges[0], min(ranges, key=_width)
+    return narrowest if _width(nearest) > _OF_A_WHOLE * _width(narrowest) else nearest
+
+
+def _width(range_: Range) -> float:
+    return range_[1] - range_[0]
 
 
 def prepare(trace: Trace, calibration: CalibrationData) -> PreparedNetwork:
