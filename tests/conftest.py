@@ -64,8 +64,11 @@ def shared() -> Path:
 
 @pytest.fixture(autouse=True)
 def _log_is_on() -> None:
-    """A library that configures logging when it is imported, as some do, disables other loggers."""
-    logging.getLogger("edgevision").disabled = False
+    """Libraries that configure logging when they are imported, as some do, silence other loggers."""
+    logger = logging.getLogger("edgevision")
+    logger.disabled, logger.propagate = False, True
+    logger.setLevel(logging.NOTSET)
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
