@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,13 +49,11 @@ def curves(runs: MaskedRuns, found: NDArray[np.float64] | Floats, steps: int = 3
     shares = np.linspace(0.0, 1.0, steps + 1)
     counts = np.rint(shares * order.size).astype(int)
 
-    def masks(shown: float) -> list[Floats]:
-        made = []
+    def masks(shown: float) -> Iterator[Floats]:
         for count in counts:
             mask = np.full(order.size, 1.0 - shown, np.float32)
             mask[order[:count]] = shown
-            made.append(mask.reshape(runs.size_hw))
-        return made
+            yield mask.reshape(runs.size_hw)
 
     lines = [np.array([runs.scores([mask])[0] for mask in masks(shown)]) for shown in (1.0, 0.0)]
     return ExplanationCurves(shares, lines[0], lines[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -21,6 +21,8 @@ from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessor
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import instance
+from edgevision.system.numeric import is_whole
+from edgevision.system.shown import shown
 from edgevision.tasks.base import where_it_ran
 
 
@@ -48,8 +50,6 @@ def settings_of(method: str | None, budget: Any, settings: ExplainSettings | Non
     Raises:
         OptionError: a value is invalid.
     """
-    from dataclasses import replace
-
     settings = ExplainSettings() if settings is None else instance(settings, ExplainSettings, "settings")
     named = {"method": method, "budget": budget}
     return replace(settings, **{name: value for name, value in named.items() if value is not None})
@@ -144,9 +144,6 @@ def class_of(target: Any, labels: tuple[str, ...], classes: int) -> int:
     Raises:
         OptionError: there is no such class.
     """
-    from edgevision.system.numeric import is_whole
-    from edgevision.system.shown import shown
-
     if isinstance(target, str):
         if target in labels:
             return labels.index(target)

@@ -77,7 +77,7 @@ def test_frames_that_are_left_are_told_too() -> None:
 
 
 class Events:
-    """Keeps what it is told of the source."""
+    """Keeps the events of the source."""
 
     def __init__(self) -> None:
         self.told: list[tuple[Any, str, str]] = []
