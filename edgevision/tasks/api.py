@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from edgevision.tasks.label_files import stated_labels as stated_labels
     from edgevision.tasks.options import TaskOptions as TaskOptions
     from edgevision.tasks.single_run import SingleRunModel as SingleRunModel
+    from edgevision.tasks.single_run import stated_output as stated_output
     from edgevision.tasks.texts import TaskTexts as TaskTexts
     from edgevision.tensors import Array as Array
     from edgevision.tensors import TensorSpec as TensorSpec
@@ -123,7 +124,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     ),
     "tasks.label_files": ("stated_labels",),
     "tasks.options": ("TaskOptions",),
-    "tasks.single_run": ("SingleRunModel",),
+    "tasks.single_run": ("SingleRunModel", "stated_output"),
     "tasks.texts": ("TaskTexts",),
     "tensors": ("Array", "TensorSpec"),
 }

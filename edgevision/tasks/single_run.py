@@ -20,7 +20,7 @@ from edgevision.tasks.base import image_input
 from edgevision.tasks.batches import is_batch, parts
 from edgevision.tasks.image_model import ImageModel
 from edgevision.tasks.labels import as_labels
-from edgevision.tensors import Array, check_outputs, dequantizer
+from edgevision.tensors import Array, TensorSpec, check_outputs, dequantizer
 
 ResultT = TypeVar("ResultT")
 
@@ -173,3 +173,21 @@ class SingleRunModel(ImageModel[ResultT], Generic[ResultT]):
         width, height = self.preprocessing.size_wh
         classes = (f"{len(self.labels)} classes",) if self.labels else ()
         return (f"input {width}x{height}", *classes)
+
+
+def stated_output(outputs: Sequence[TensorSpec], name: str | None, what: str) -> TensorSpec:
+    """The output that a task reads: the one called `name`, or the only one.
+
+    Args:
+        outputs: of the network.
+        name: as stated; `None` takes the only one.
+        what: it holds, for the error, such as ``the values``.
+
+    Raises:
+        OptionError: there is none of that name, or no name was given and there are several.
+    """
+    named = [spec for spec in outputs if spec.name == name or (name is None and len(outputs) == 1)]
+    if not named:
+        names = ", ".join(f"'{spec.name}'" for spec in outputs)
+        raise OptionError(f"the network has the outputs {names}; pass --output-name with that of {what}")
+    return named[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from edgevision.tasks.api import (
     SingleRunModel,
     TensorSpec,
     class_color,
+    stated_output,
     with_legend,
 )
 from edgevision_regress.description import RegressTask
@@ -93,7 +94,7 @@ class Regressor(SingleRunModel[Regression]):
 
     def __init__(self, session: CheckedSession, preprocessing: Preprocessing, task: RegressTask) -> None:
         super().__init__(session, preprocessing, (), task)
-        count = value_count(output_of(session.outputs, task.output))
+        count = value_count(stated_output(session.outputs, task.output, "the values"))
         if count != len(task.names):
             raise OptionError(
                 f"output '{task.output}' has {count} values, and there are {len(task.names)} names"
@@ -108,19 +109,6 @@ class Regressor(SingleRunModel[Regression]):
                 f"output '{self.task.output}' contains NaN or infinity; expected finite numbers"
             )
         return Regression(values, self.task.names, self.task.units)
-
-
-def output_of(outputs: Sequence[TensorSpec], name: str | None) -> TensorSpec:
-    """The output with the values.
-
-    Raises:
-        OptionError: there is none of that name, or no name was given and there are several.
-    """
-    named = [spec for spec in outputs if spec.name == name or (name is None and len(outputs) == 1)]
-    if not named:
-        names = ", ".join(f"'{spec.name}'" for spec in outputs)
-        raise OptionError(f"the network has the outputs {names}; pass --output-name with that of the values")
-    return named[0]
 
 
 def value_count(spec: TensorSpec) -> int | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgevision.tasks.api import MissingOptionError, NetworkFacts
+from edgevision.tasks.api import MissingOptionError, NetworkFacts, stated_output
 from edgevision_regress.description import RegressTask
-from edgevision_regress.model import output_of, value_count
+from edgevision_regress.model import value_count
 from edgevision_regress.truth import read_columns
 
 
@@ -19,7 +19,7 @@ def described(network: NetworkFacts) -> RegressTask:
         InputError: the ground truth cannot be read.
     """
     options = network.options.task_options
-    spec = output_of(network.outputs, network.options.output)
+    spec = stated_output(network.outputs, network.options.output, "the values")
     truth = network.options.truth
     columns, rows = ([], {}) if truth is None else read_columns(truth)
     names = _listed(options.get("names")) or columns

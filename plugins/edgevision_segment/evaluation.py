@@ -35,9 +35,10 @@ from edgevision.tasks.api import (
     result_details,
     share_by_image,
     stated_labels,
+    stated_output,
 )
 from edgevision_segment.description import SegmentTask
-from edgevision_segment.model import Segmenter, labels_of, output_of
+from edgevision_segment.model import Segmenter, labels_of
 from edgevision_segment.recognition import described
 from edgevision_segment.segmentation import BACKGROUND, VOID, Segmentation
 from edgevision_segment.truth import Mask, read_masks
@@ -67,7 +68,7 @@ class SegmentEvaluation:
         """As `TaskEvaluation.for_source`."""
         task, options = _described(model), model.options
         given = () if options.labels is None else stated_labels(options.labels)
-        labels = labels_of(given, output_of(model.source.outputs, task.output), task)
+        labels = labels_of(given, stated_output(model.source.outputs, task.output, "the classes"), task)
         truth = None if options.truth is None else read_masks(options.truth, examples, labels)
         return SegmentationEvaluator(
             task, labels, model.preprocessing(), truth, examples.shown_names, examples.groups

@@ -16,6 +16,7 @@ from edgevision.tasks.api import (
     Preprocessing,
     SingleRunModel,
     TensorSpec,
+    stated_output,
 )
 from edgevision_segment.description import SegmentTask
 from edgevision_segment.resampling import Floats, Grid, grid_of
@@ -43,7 +44,7 @@ class Segmenter(SingleRunModel[Segmentation]):
         self, session: CheckedSession, preprocessing: Preprocessing, labels: Sequence[str], task: SegmentTask
     ) -> None:
         super().__init__(session, preprocessing, labels, task)
-        self._spec = output_of(session.outputs, task.output)
+        self._spec = stated_output(session.outputs, task.output, "the classes")
         rank = len(self._spec.shape) - 1
         if rank not in ((2, 3) if task.values == "classes" else (3,)):
             raise OptionError(
@@ -126,19 +127,6 @@ class Segmenter(SingleRunModel[Segmentation]):
                 f"output '{name}' gave values from {low:.4g} to {high:.4g}; expected scores, 0 to 1; if they "
                 "are logits, convert again with --scores logits"
             )
-
-
-def output_of(outputs: Sequence[TensorSpec], name: str | None) -> TensorSpec:
-    """The output with the classes.
-
-    Raises:
-        OptionError: there is none of that name, or no name was given and there are several.
-    """
-    named = [spec for spec in outputs if spec.name == name or (name is None and len(outputs) == 1)]
-    if not named:
-        names = ", ".join(f"'{spec.name}'" for spec in outputs)
-        raise OptionError(f"the network has the outputs {names}; pass --output-name with that of the classes")
-    return named[0]
 
 
 def class_count(spec: TensorSpec, task: SegmentTask) -> int | None:
