@@ -110,6 +110,7 @@ def _opened(session: Session) -> Message:
             "fallback_nodes": list(getattr(session, "fallback_nodes", ())),
             "reports_placement": bool(getattr(session, "reports_placement", False)),
             "leases": isinstance(session, LeasingSession),
+            "call_threads": getattr(session, "call_threads", None),
         }
     )
 

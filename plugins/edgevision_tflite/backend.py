@@ -32,6 +32,8 @@ if TYPE_CHECKING:  # what only conversions and bare files need
     from edgevision.graph import EditableGraph
 
 #: The operator that stands for what an Edge TPU computes.
+#: CPU threads of a call where the caller sets none.
+_CALL_THREADS = 1
 _EDGE_TPU = b"edgetpu-custom-op"
 
 
@@ -99,7 +101,13 @@ class TFLiteBackend:
         slots.add(1, _TFLiteSlot(loader, interpreter, graph, 1))
         precision = _precision(graph, delegate, settings)
         return PooledSession(
-            graph.inputs, graph.outputs, device, precision, slots, reports_placement=delegate is None
+            graph.inputs,
+            graph.outputs,
+            device,
+            precision,
+            slots,
+            reports_placement=delegate is None,
+            call_threads=settings.threads or _CALL_THREADS,
         )
 
 
