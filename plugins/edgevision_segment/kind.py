@@ -5,32 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgevision.tasks.api import (
-    Claim,
-    ModelParts,
-    NetworkFacts,
-    OptionError,
-    TaskOption,
-    TaskTexts,
-)
+from edgevision.tasks.api import Claim, ImageTaskKind, NetworkFacts, TaskOption, TaskTexts
 from edgevision_segment.description import AXES, VALUES, SegmentTask
-from edgevision_segment.recognition import chosen_output, described
+from edgevision_segment.recognition import chosen_output, described, is_map
 
 if TYPE_CHECKING:
-    from edgevision.tasks.api import CheckedSession, Pixels, TaskEvaluation
-    from edgevision_segment.model import Segmenter
+    from edgevision.tasks.api import CheckedSession, Preprocessing, TaskEvaluation
+    from edgevision_segment.model import Segmenter, TiledSegmenter
     from edgevision_segment.segmentation import Segmentation
 
 
-class SegmentKind:
+class SegmentKind(ImageTaskKind):
     """A class for each pixel: by exclusive scores, by independent masks, or by class numbers."""
 
     name = SegmentTask.name
     noun = "segmenter"
     activity = "segmentation"
     verb = "segments images"
-    ranks_classes = False
-    takes_images = True
     description: type[Any] = SegmentTask
     texts = TaskTexts(
         errors="have pixels of another class than the ground truth",
@@ -56,8 +47,15 @@ class SegmentKind:
     )
     options: Sequence[TaskOption] = (
         TaskOption("values", f"What the output holds: {', '.join(VALUES)}. Default: what the model says."),
-        TaskOption("axis", f"Where its classes are: {' or '.join(AXES)}. Default: last."),
+        TaskOption(
+            "axis", f"Where its classes are: {' or '.join(AXES)}. Default: what the shapes say, or last."
+        ),
         TaskOption("threshold", "Lowest score of a mask, 0 to 1. Default: 0.5."),
+        TaskOption(
+            "overlap",
+            "Cut images into tiles of the network's size that share this many pixels. Default: the whole "
+            "image is resized.",
+        ),
     )
 
     @property
@@ -73,6 +71,7 @@ class SegmentKind:
                 "values": {"enum": list(VALUES)},
                 "axis": {"enum": list(AXES)},
                 "threshold": {"type": "number", "minimum": 0, "maximum": 1},
+                "overlap": {"type": ["integer", "null"], "minimum": 0},
             },
         }
 
@@ -82,34 +81,26 @@ class SegmentKind:
             return None
         spec = chosen_output(network)
         if spec is None:
+            return Claim.STATED if any(map(is_map, network.outputs)) else None
+        if not is_map(spec):
             return None
-        shape = spec.shape[1:]
-        if len(shape) == 2 and _are_sides(shape):
+        if len(spec.shape) == 3:
             return Claim.LIKELY if "int" in spec.dtype else Claim.STATED
-        if len(shape) != 3 or not _are_sides(shape[:2]):
-            return None
         is_softmax = network.score_kinds.get(spec.name) == "softmax"
-        return Claim.STATED if shape[2] in (1, 3) and not is_softmax else Claim.LIKELY
+        return Claim.STATED if spec.shape[3] in (1, 3) and not is_softmax else Claim.LIKELY
 
     def describe(self, network: NetworkFacts) -> SegmentTask:
         """As `DescribingKind.describe`."""
         return described(network)
 
-    def model(self, session: CheckedSession, task: SegmentTask, parts: ModelParts) -> Segmenter:
-        """As `TaskKind.model`."""
-        from edgevision_segment.model import Segmenter
+    def image_model(
+        self, session: CheckedSession, task: SegmentTask, preprocessing: Preprocessing, labels: Sequence[str]
+    ) -> Segmenter | TiledSegmenter:
+        """As `ImageTaskKind.image_model`."""
+        from edgevision_segment.model import Segmenter, TiledSegmenter
 
-        if parts.preprocessing is None:
-            raise OptionError("segment: expected a preprocessing for its images, got none")
-        return Segmenter(session, parts.preprocessing, parts.labels, task)
-
-    def lines(self, result: Segmentation, top: int) -> list[str]:
-        """As `Segmentation.lines`."""
-        return result.lines()
-
-    def draw(self, image: Pixels, result: Segmentation, top: int, scale: int = 1) -> Pixels:
-        """As `Segmentation.draw`."""
-        return result.draw(image, scale)
+        kind = Segmenter if task.overlap is None else TiledSegmenter
+        return kind(session, preprocessing, labels, task)
 
     def evaluation(self) -> TaskEvaluation:
         """As `TaskKind.evaluation`."""
@@ -124,7 +115,3 @@ class SegmentKind:
     def same_results(self, found: Any, known: Any, task: SegmentTask) -> bool:
         """As `ResultReplayer.same_results`: no class may have one pixel in 500 more or less."""
         return found.shape == known.shape and bool(abs(found - known).max(initial=0.0) <= 0.002)
-
-
-def _are_sides(sizes: Sequence[int | None]) -> bool:
-    return all(size is None or size > 1 for size in sizes)
