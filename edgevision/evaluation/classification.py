@@ -14,6 +14,7 @@ from edgevision.bundle.known_answers import KnownImages
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
 from edgevision.evidence.operating_points import with_point
+from edgevision.imaging.frame import Frame
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.changes import Flip, name_of
 from edgevision.metrics.classification import Members, Truth, classify_measures, members, predicted_classes
@@ -99,6 +100,12 @@ class ClassificationEvaluator:
     def answers(self, model: Classifier, images: Sequence[Array]) -> Sequence[Scores]:
         """The scores of each image, float32 ``(classes,)``."""
         return list(model.scores(images))
+
+    def resized_answers(
+        self, model: Classifier, frames: Sequence[Frame], sizes_wh: Sequence[tuple[int, int]]
+    ) -> Sequence[Scores]:
+        """As `SampledEvaluator.resized_answers`: scores have no coordinates."""
+        return list(model.scores(frames))
 
     def at(self, places: Sequence[int]) -> ClassificationEvaluator:
         """The evaluator of some of the evaluation images, by their indices; without an operating point."""

@@ -14,6 +14,8 @@ from edgevision.datasets.annotations import Annotations
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.decoder import Decoder
 from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
+from edgevision.imaging.frame import Frame
+from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.box_matching import Match, match
 from edgevision.metrics.changes import BoxChange, name_of
@@ -105,6 +107,17 @@ class DetectionEvaluator:
     def answers(self, model: Detector, images: Sequence[Array]) -> Sequence[Detections]:
         """All detections in each image, including those far below the threshold."""
         return model.detect_batch(images, task=self._all)
+
+    def resized_answers(
+        self, model: Detector, frames: Sequence[Frame], sizes_wh: Sequence[tuple[int, int]]
+    ) -> Sequence[Detections]:
+        """As `SampledEvaluator.resized_answers`."""
+        found = model.detect_batch(list(frames), task=self._all)
+        placements = [placement_of(self.preprocessing, size_wh) for size_wh in sizes_wh]
+        return [
+            replace(one, boxes_xyxy=placement.to_image(one.boxes_xyxy))
+            for one, placement in zip(found, placements, strict=True)
+        ]
 
     def at(self, places: Sequence[int]) -> DetectionEvaluator:
         """The evaluator of some of the evaluation images, by their indices."""

@@ -14,12 +14,14 @@ from edgevision.backend import Session
 from edgevision.bundle.known_answers import KnownImages
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
+from edgevision.imaging.frame import Frame
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.comparison import Comparison, pair, pair_classes, result_details
 from edgevision.metrics.intervals import Groups, share_by_image
 from edgevision.metrics.measures import LastMeasures, Measures, MetricValue
 from edgevision.session import CheckedSession
 from edgevision.tasks.kind import ModelParts, kind_of
+from edgevision.tasks.single_run import SingleRunModel
 
 Self = TypeVar("Self", bound="ImageEvaluator")
 
@@ -95,6 +97,15 @@ class ImageEvaluator:
         """The model's result for each image."""
         results: Sequence[Any] = model(list(images))
         return results
+
+    def resized_answers(
+        self, model: Any, frames: Sequence[Frame], sizes_wh: Sequence[tuple[int, int]]
+    ) -> Sequence[Any] | None:
+        """As `SampledEvaluator.resized_answers`, of a model that runs once per image."""
+        if not isinstance(model, SingleRunModel):
+            return None
+        pairs = zip(frames, sizes_wh, strict=True)
+        return [model.resized_result(frame, size_wh) for frame, size_wh in pairs]
 
     def network_inputs(self, source: Session, examples: ImageSet) -> PreprocessedImages:
         """As `Evaluator.network_inputs`."""

@@ -86,6 +86,8 @@ if TYPE_CHECKING:
     from edgevision.tasks.image_kind import ImageTaskKind as ImageTaskKind
     from edgevision.tasks.image_model import ImageModel as ImageModel
     from edgevision.tasks.kind import Claim as Claim
+    from edgevision.tasks.kind import DecidingKind as DecidingKind
+    from edgevision.tasks.kind import DecisionDifference as DecisionDifference
     from edgevision.tasks.kind import DescribingKind as DescribingKind
     from edgevision.tasks.kind import ModelParts as ModelParts
     from edgevision.tasks.kind import NetworkFacts as NetworkFacts
@@ -149,6 +151,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "tasks.image_model": ("ImageModel",),
     "tasks.kind": (
         "Claim",
+        "DecidingKind",
+        "DecisionDifference",
         "DescribingKind",
         "ModelParts",
         "NetworkFacts",

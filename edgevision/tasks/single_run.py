@@ -186,6 +186,19 @@ class SingleRunModel(NetworkModel[ResultT], Generic[ResultT]):
         check_outputs(self.session.outputs, outputs)
         return self._read(outputs, sizes_wh, {})
 
+    def resized_result(self, frame: Frame, size_wh: tuple[int, int]) -> ResultT:
+        """The result of one image that has been resized already.
+
+        Args:
+            frame: at the size of the network's input.
+            size_wh: width and height of the image itself, whose coordinates the result has.
+
+        Raises:
+            InferenceError: the runtime failed, or its outputs are not valid.
+        """
+        placement = placement_of(self.preprocessing, size_wh)
+        return self._result(self.outputs_of(frame), size_wh, placement)
+
     def _run(self, images: Any, color: str, call: Mapping[str, Any]) -> list[ResultT]:
         sizes_wh = []
         with self.session.lease(len(images)) as slot:

@@ -112,7 +112,7 @@ def read(folder: Path, part: str) -> tuple[list[Pixels], list[Pixels]]:
 @click.command(context_settings={"show_default": True})
 @click.argument("folder", type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), default="cells.keras")
-@click.option("--epochs", type=click.IntRange(min=1), default=40)
+@click.option("--epochs", type=click.IntRange(min=1), default=120)
 @click.option("--batch-size", type=click.IntRange(min=1), default=8)
 @click.option("--learning-rate", type=float, default=4e-3, help="Highest rate; a cosine reduces it to 0.")
 @click.option("--seed", type=int, default=0)

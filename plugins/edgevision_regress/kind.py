@@ -7,27 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgevision.tasks.api import Claim, ModelParts, NetworkFacts, OptionError, TaskOption, TaskTexts
+from edgevision.tasks.api import Claim, ImageTaskKind, NetworkFacts, TaskOption, TaskTexts
 from edgevision_regress.description import RegressTask
 from edgevision_regress.recognition import described
 
 if TYPE_CHECKING:
-    from edgevision.tasks.api import CheckedSession, Pixels, TaskEvaluation
+    from edgevision.tasks.api import CheckedSession, Preprocessing, TaskEvaluation
     from edgevision_regress.model import Regression, Regressor
 
 #: Largest difference of a value for the same outputs, as a share of its range.
 _TOLERANCE = 0.001
 
 
-class RegressKind:
+class RegressKind(ImageTaskKind):
     """Values about an image, each with a name, a unit and a range."""
 
     name = RegressTask.name
     noun = "regressor"
     activity = "regression"
     verb = "estimates values"
-    ranks_classes = False
-    takes_images = True
     description: type[Any] = RegressTask
     texts = TaskTexts(
         changes_title="Changed values",
@@ -87,21 +85,13 @@ class RegressKind:
         """As `DescribingKind.describe`."""
         return described(network)
 
-    def model(self, session: CheckedSession, task: RegressTask, parts: ModelParts) -> Regressor:
-        """As `TaskKind.model`."""
+    def image_model(
+        self, session: CheckedSession, task: RegressTask, preprocessing: Preprocessing, labels: Sequence[str]
+    ) -> Regressor:
+        """As `ImageTaskKind.image_model`."""
         from edgevision_regress.model import Regressor
 
-        if parts.preprocessing is None:
-            raise OptionError("regress: expected a preprocessing for its images, got none")
-        return Regressor(session, parts.preprocessing, task)
-
-    def lines(self, result: Regression, top: int) -> list[str]:
-        """As `Regression.lines`."""
-        return result.lines()
-
-    def draw(self, image: Pixels, result: Regression, top: int, scale: int = 1) -> Pixels:
-        """As `Regression.draw`."""
-        return result.draw(image)
+        return Regressor(session, preprocessing, task)
 
     def evaluation(self) -> TaskEvaluation:
         """As `TaskKind.evaluation`."""

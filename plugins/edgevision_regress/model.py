@@ -72,7 +72,7 @@ class Regression:
         """All values in one line."""
         return ["  ".join(map(str, self))]
 
-    def draw(self, image: Pixels) -> Pixels:
+    def draw(self, image: Pixels, scale: int = 1) -> Pixels:
         """The image, (h, w, 3) uint8 RGB, with its values in lines below it, ten at most."""
         rows = [
             (one.name, f"{one.value:.4g} {one.unit}".strip(), class_color(n)) for n, one in enumerate(self)

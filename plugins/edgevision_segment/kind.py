@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgevision.tasks.api import Claim, ImageTaskKind, NetworkFacts, TaskOption, TaskTexts
+from edgevision.tasks.api import (
+    Claim,
+    DecisionDifference,
+    ImageTaskKind,
+    NetworkFacts,
+    TaskOption,
+    TaskTexts,
+)
 from edgevision_segment.description import AXES, VALUES, SegmentTask
 from edgevision_segment.recognition import chosen_output, described, is_map
 
@@ -13,6 +20,9 @@ if TYPE_CHECKING:
     from edgevision.tasks.api import CheckedSession, Preprocessing, TaskEvaluation
     from edgevision_segment.model import Segmenter, TiledSegmenter
     from edgevision_segment.segmentation import Segmentation
+
+#: Share of an image's pixels by which a class may differ in the same decision.
+_SAME_SHARE = 0.005
 
 
 class SegmentKind(ImageTaskKind):
@@ -115,3 +125,23 @@ class SegmentKind(ImageTaskKind):
     def same_results(self, found: Any, known: Any, task: SegmentTask) -> bool:
         """As `ResultReplayer.same_results`: no class may have one pixel in 500 more or less."""
         return found.shape == known.shape and bool(abs(found - known).max(initial=0.0) <= 0.002)
+
+    def decision_words(self, result: Mapping[str, Any]) -> str:
+        """As `DecidingKind.decision_words`: the share of each class."""
+        shares = sorted(_shares(result).items(), key=lambda one: -one[1])
+        return "  ".join(f"{label} {100 * share:.1f}%" for label, share in shares)
+
+    def compare_decisions(
+        self, recorded: Mapping[str, Any], replayed: Mapping[str, Any]
+    ) -> DecisionDifference:
+        """As `DecidingKind.compare_decisions`: no class may have one pixel in 200 more or less."""
+        first, second = _shares(recorded), _shares(replayed)
+        moved = [
+            abs(first.get(label, 0.0) - second.get(label, 0.0)) for label in first.keys() | second.keys()
+        ]
+        words = self.decision_words(recorded), self.decision_words(replayed)
+        return DecisionDifference(max(moved, default=0.0) > _SAME_SHARE, *words)
+
+
+def _shares(result: Mapping[str, Any]) -> dict[str, float]:
+    return {str(one["label"]): float(one["share"]) for one in result["classes"]}

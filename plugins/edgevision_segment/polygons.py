@@ -14,6 +14,7 @@ from edgevision.tasks.api import (
     InputError,
     JsonError,
     MissingRuntimeError,
+    OptionError,
     read_file,
     read_json,
     whole_number,
@@ -82,7 +83,10 @@ def _mask(
     labels: Sequence[str],
     where: str,
 ) -> Mask:
-    height, width = (whole_number(entry.get(side), f"{where}: {side}", 1) for side in ("height", "width"))
+    try:
+        height, width = (whole_number(entry.get(side), f"{where}: {side}", 1) for side in ("height", "width"))
+    except OptionError as error:
+        raise InputError(str(error)) from error
     if height * width > _MOST_PIXELS:
         raise InputError(f"{where}: an image of {width}x{height} pixels is too large for a mask")
     size = height, width

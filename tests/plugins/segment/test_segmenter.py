@@ -14,6 +14,7 @@ import pytest
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InferenceError, InputError, OptionError
 from edgevision.explaining.settings import ExplainSettings
+from edgevision.imaging.frame import Frame
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.session import open_session
 from edgevision.tasks.api import Claim, ModelParts, NetworkFacts, TaskKind, TaskOptions
@@ -143,6 +144,14 @@ def test_what_a_centre_crop_leaves_out_is_not_called_background() -> None:
     np.testing.assert_array_equal(found.class_map[:, 4:12], QUARTERS)
     assert found.to_dict()["unseen"] == 64
     assert found.shares.sum() == 1
+
+
+def test_an_image_that_training_resized_is_segmented_in_its_own_pixels() -> None:
+    """What the training's own resize made of a photo is compared with our resize of that photo."""
+    model = _segmenter(_one_hot(QUARTERS), resize="center-crop")
+    resized = Frame(np.zeros((8, 8, 3), np.float32), levels=(0.0, 255.0))
+    found = model.resized_result(resized, (16, 8))
+    np.testing.assert_array_equal(found.class_map, model(np.zeros((8, 16, 3), np.uint8)).class_map)
 
 
 def test_scores_between_cells_are_bilinear() -> None:
