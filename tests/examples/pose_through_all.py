@@ -23,7 +23,7 @@ def main(folder: Path) -> dict[str, Any]:
     _write_images(folder)
     _network().save(folder / "pose.keras")
     images, truth, bundle = folder / "images", folder / "truth.json", folder / "pose.evb"
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"bundle": str(bundle)}
     points = ("--task", "pose", "--task-option", 'points=["red", "blue"]')
     found["not stated"] = _error("convert", folder / "pose.keras", "--target", "onnx-cpu", "-o", bundle)
     found["convert"] = _run(

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from edgevision.bundle.storage import read_bundle
+from edgevision.errors import BundleError
+
 pytestmark = pytest.mark.convert
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "plugins" / "pose"
@@ -37,6 +40,16 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr[-3000:]
     document: dict[str, Any] = json.loads(done.stdout)
     return document
+
+
+def test_a_bundle_names_the_package_of_its_task_and_where_that_lacks_the_command_that_installs_it(
+    found: dict[str, Any],
+) -> None:
+    plugins = found["manifest"]["manifest"]["provenance"]["plugins"]
+    record = {"role": "task", "name": "pose", "package": "edgevision-pose", "version": "0.1"}
+    assert record in plugins
+    with pytest.raises(BundleError, match=r"'pose' is not installed; run: pip install edgevision-pose==0\.1"):
+        read_bundle(Path(found["bundle"]))
 
 
 def test_the_tutorial_has_under_150_lines() -> None:
