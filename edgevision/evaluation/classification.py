@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.backend import Session
-from edgevision.bundle.known_answers import KnownImages
-from edgevision.datasets.image_sets import ImageSet
-from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
+from edgevision.evaluation.network_inputs import ImageInputs
 from edgevision.evidence.operating_points import with_point
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.preprocess import Preprocessing
@@ -37,7 +34,7 @@ from edgevision.tasks.score_calibration import ScoreCalibration
 from edgevision.tensors import Array
 
 
-class ClassificationEvaluator:
+class ClassificationEvaluator(ImageInputs):
     """Compares classifiers with their source; see `Evaluator`.
 
     Args:
@@ -119,14 +116,6 @@ class ClassificationEvaluator:
         )
         evaluator._multi_label = self._multi_label
         return evaluator
-
-    def network_inputs(self, source: Session, examples: ImageSet) -> PreprocessedImages:
-        """As `Evaluator.network_inputs`."""
-        return PreprocessedImages(source.inputs[0], self.preprocessing, examples)
-
-    def known_inputs(self, source: Session, examples: ImageSet, places: Sequence[int]) -> KnownImages:
-        """As `Evaluator.known_inputs`."""
-        return known_images(self.preprocessing, examples, places)
 
     def compare(self, source: Sequence[Scores], artifact: Sequence[Scores]) -> Comparison:
         """As `compare_scores`, with the ground truth of the evaluation set."""

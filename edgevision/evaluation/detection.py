@@ -8,12 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from edgevision.backend import Session
-from edgevision.bundle.known_answers import KnownImages
 from edgevision.datasets.annotations import Annotations
-from edgevision.datasets.image_sets import ImageSet
 from edgevision.decoder import Decoder
-from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
+from edgevision.evaluation.network_inputs import ImageInputs
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessing
@@ -40,7 +37,7 @@ _LEAST_SCORE = 0.01
 _MOST = 100
 
 
-class DetectionEvaluator:
+class DetectionEvaluator(ImageInputs):
     """Compares detectors with their source; see `Evaluator`.
 
     Two boxes of source and artifact match if they have the same class and an IoU of at least 0.5, both above
@@ -130,14 +127,6 @@ class DetectionEvaluator:
             [self._image_names[place] for place in places] if self._image_names else (),
             groups=None if self.groups is None else self.groups[list(places)],
         )
-
-    def network_inputs(self, source: Session, examples: ImageSet) -> PreprocessedImages:
-        """As `Evaluator.network_inputs`."""
-        return PreprocessedImages(source.inputs[0], self.preprocessing, examples)
-
-    def known_inputs(self, source: Session, examples: ImageSet, places: Sequence[int]) -> KnownImages:
-        """As `Evaluator.known_inputs`."""
-        return known_images(self.preprocessing, examples, places)
 
     def compare(self, source: Sequence[Detections], artifact: Sequence[Detections]) -> Comparison:
         """As `Evaluator.compare`; the differences are those of the scores of matched boxes."""

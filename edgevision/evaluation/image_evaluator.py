@@ -10,10 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.backend import Session
-from edgevision.bundle.known_answers import KnownImages
-from edgevision.datasets.image_sets import ImageSet
-from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
+from edgevision.evaluation.network_inputs import ImageInputs
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.comparison import Comparison, pair, pair_classes, result_details
@@ -26,7 +23,7 @@ from edgevision.tasks.single_run import SingleRunModel
 Self = TypeVar("Self", bound="ImageEvaluator")
 
 
-class ImageEvaluator:
+class ImageEvaluator(ImageInputs):
     """Compares the models of a task with their source; see `edgevision.evaluation.evaluator.Evaluator`.
 
     A subclass says how answers are compared (`compare`) and measured (`measured`).
@@ -106,14 +103,6 @@ class ImageEvaluator:
             return None
         pairs = zip(frames, sizes_wh, strict=True)
         return [model.resized_result(frame, size_wh) for frame, size_wh in pairs]
-
-    def network_inputs(self, source: Session, examples: ImageSet) -> PreprocessedImages:
-        """As `Evaluator.network_inputs`."""
-        return PreprocessedImages(source.inputs[0], self.preprocessing, examples)
-
-    def known_inputs(self, source: Session, examples: ImageSet, places: Sequence[int]) -> KnownImages:
-        """As `Evaluator.known_inputs`."""
-        return known_images(self.preprocessing, examples, places)
 
     @abstractmethod
     def compare(self, source: Sequence[Any], artifact: Sequence[Any]) -> Comparison:

@@ -119,6 +119,20 @@ def _noise(preprocessing: Preprocessing, count: int) -> Array:
     return np.asarray(np.rint(shares * 255), np.uint8)
 
 
+class ImageInputs:
+    """What every evaluator of images gives: the network's inputs, by its preprocessing."""
+
+    preprocessing: Preprocessing
+
+    def network_inputs(self, source: Session, examples: ImageSet) -> PreprocessedImages:
+        """As `Evaluator.network_inputs`."""
+        return PreprocessedImages(source.inputs[0], self.preprocessing, examples)
+
+    def known_inputs(self, source: Session, examples: ImageSet, places: Sequence[int]) -> KnownImages:
+        """As `Evaluator.known_inputs`."""
+        return known_images(self.preprocessing, examples, places)
+
+
 def known_tensors(calls: Sequence[NetworkInputs], count: int) -> KnownTensors:
     """Up to `count` calls of a network, evenly spaced from the first to the last."""
     places = np.linspace(0, len(calls) - 1, min(len(calls), count)).round().astype(int).tolist()
