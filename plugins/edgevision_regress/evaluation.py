@@ -29,9 +29,10 @@ from edgevision.tasks.api import (
     Values,
     mean_error,
     mean_of,
+    share_of,
 )
 from edgevision_regress.description import RegressTask
-from edgevision_regress.model import Regression
+from edgevision_regress.model import Regression, class_labels
 from edgevision_regress.recognition import described
 from edgevision_regress.truth import Table, read_values
 
@@ -53,6 +54,8 @@ class RegressionEvaluator(ImageEvaluator):
     def compare(self, source: Sequence[Regression], artifact: Sequence[Regression]) -> Comparison:
         """As `Evaluator.compare`; differences are shares of the values' ranges."""
         shares = np.abs(_table(artifact) - _table(source)) / self._widths
+        if self.task.classes:
+            shares = np.column_stack([shares, _classes(artifact) != _classes(source)])
         alike = 1 - np.minimum(shares, 1).mean(axis=1)
         texts = [f"{a.lines()[0]} instead of {b.lines()[0]}" for a, b in zip(artifact, source, strict=True)]
         return self.compared(source, artifact, alike, shares.max(axis=1), texts)
@@ -72,11 +75,16 @@ class RegressionEvaluator(ImageEvaluator):
         if self.truth is None:
             return None
         values = self.truth[place].astype(np.float32)
-        return Regression(values, self.task.names, self.task.units).draw(image)
+        count = len(self.task.names)
+        scores = (
+            np.eye(len(self.labels), dtype=np.float32)[int(values[-1])] if self.task.classes else values[:0]
+        )
+        found = Regression(values[:count], self.task.names, self.task.units, self.labels, scores)
+        return found.draw(image)
 
     def measured(self, answers: Sequence[Regression]) -> Measures:
         """As `ImageEvaluator.measured`; the error of an image is its mean, as a share of the ranges."""
-        found, truth = _table(answers), self.truth
+        found, truth = _table(answers), self.truth[:, : len(self.task.names)]
         errors = np.abs(found - truth)
         metrics: list[MetricValue] = []
         if len(set(self.task.units)) == 1:
@@ -91,6 +99,10 @@ class RegressionEvaluator(ImageEvaluator):
             by_value.append(ClassMetricValues(name, len(truth), (*one, ratio)))
             notes.append(f"{name}: {bland_altman(found[:, number] - truth[:, number]).text(unit)}")
         shares = (errors / self._widths).mean(axis=1)
+        if self.task.classes:
+            right = _classes(answers) == self.truth[:, -1]
+            metrics.append(share_of("accuracy", right, groups=self.groups))
+            shares = shares + ~right
         several = tuple(by_value) if len(by_value) > 1 else ()
         return Measures(tuple(metrics), several, shares, notes=tuple(notes))
 
@@ -129,12 +141,12 @@ class RegressEvaluation(ImageTaskEvaluation):
         return described(network)
 
     def labels(self, task: RegressTask, stated: tuple[str, ...], model: SourceModel) -> tuple[str, ...]:
-        """None: values have names of their own."""
-        return ()
+        """Those of the classes beside the values; values have names of their own."""
+        return class_labels(model.source.outputs, task, stated)
 
     def read_truth(self, path: Path, images: ImageSet, task: RegressTask, labels: tuple[str, ...]) -> Table:
         """As `ImageTaskEvaluation.read_truth`."""
-        return read_values(path, images, task.names)
+        return read_values(path, images, task.names, labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,3 +219,7 @@ def bland_altman(differences: Floats) -> BlandAltman:
 
 def _table(answers: Sequence[Regression]) -> Floats:
     return np.stack([one.values for one in answers]).astype(np.float64)
+
+
+def _classes(answers: Sequence[Regression]) -> NDArray[np.int64]:
+    return np.array([one.class_id for one in answers], np.int64)

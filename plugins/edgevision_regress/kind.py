@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgevision.tasks.api import Claim, ImageTaskKind, NetworkFacts, TaskOption, TaskTexts
-from edgevision_regress.description import RegressTask
+from edgevision_regress.description import COORDINATES, RegressTask
 from edgevision_regress.recognition import described
 
 if TYPE_CHECKING:
@@ -49,6 +49,13 @@ class RegressKind(ImageTaskKind):
         TaskOption("names", 'Names of the values, such as ["age"]. Default: the columns of --truth.'),
         TaskOption("units", 'Their units, such as ["years"]. Default: none.'),
         TaskOption("ranges", "Their ranges, such as [[0, 120]]. Default: those of the ground truth."),
+        TaskOption("outputs", "Outputs with the values, in their order. Default: the only one."),
+        TaskOption(
+            "coordinates",
+            f"What values called NAME.x, NAME.y, NAME.left … are given in: {' or '.join(COORDINATES)} of the "
+            "network's input. Default: no value is a coordinate.",
+        ),
+        TaskOption("classes", "Output with scores of classes beside the values. Default: none."),
     )
 
     @property
@@ -66,20 +73,23 @@ class RegressKind(ImageTaskKind):
                 "names": {**texts, "minItems": 1},
                 "units": texts,
                 "ranges": {"type": "array", "items": pair},
+                "more_outputs": texts,
+                "coordinates": {"enum": ["", *COORDINATES]},
+                "classes": {"type": "string"},
+                "class_scores": {"enum": ["softmax", "logits"]},
             },
         }
 
     def recognise(self, network: NetworkFacts) -> Claim | None:
         """Only if the caller says so: a vector of values looks like one of scores."""
-        outputs = [one for one in network.outputs if network.options.output in (None, one.name)]
-        if network.input_size_wh is None or network.options.decoder is not None or len(outputs) != 1:
+        if network.input_size_wh is None or network.options.decoder is not None:
             return None
-        is_vector = sum(size != 1 for size in outputs[0].shape[1:]) <= 1
-        return (
-            Claim.STATED
-            if is_vector and network.score_kinds.get(outputs[0].name, "linear") == "linear"
-            else None
-        )
+        kinds = network.score_kinds
+        vectors = [sum(size != 1 for size in one.shape[1:]) <= 1 for one in network.outputs]
+        if len(network.outputs) > 1:
+            return Claim.STATED if all(vectors) else None
+        is_linear = kinds.get(network.outputs[0].name, "linear") == "linear"
+        return Claim.STATED if vectors[0] and is_linear else None
 
     def describe(self, network: NetworkFacts) -> RegressTask:
         """As `DescribingKind.describe`."""
@@ -91,7 +101,7 @@ class RegressKind(ImageTaskKind):
         """As `ImageTaskKind.image_model`."""
         from edgevision_regress.model import Regressor
 
-        return Regressor(session, preprocessing, task)
+        return Regressor(session, preprocessing, task, labels)
 
     def evaluation(self) -> TaskEvaluation:
         """As `TaskKind.evaluation`."""
@@ -100,10 +110,11 @@ class RegressKind(ImageTaskKind):
         return RegressEvaluation()
 
     def known_rows(self, place: int, result: Regression) -> Any:
-        """The values: float32 ``(1, values)``."""
-        return result.values[None]
+        """The values, and the number of the class: float32 ``(1, values)``."""
+        classes = [] if result.class_id is None else [result.class_id]
+        return np.concatenate([result.values, np.array(classes, np.float32)])[None]
 
     def same_results(self, found: Any, known: Any, task: RegressTask) -> bool:
         """As `ResultReplayer.same_results`."""
-        widths = np.array([high - low for low, high in task.ranges])
+        widths = np.array([high - low for low, high in task.ranges] + [1.0] * bool(task.classes))
         return found.shape == known.shape and bool((abs(found - known) <= _TOLERANCE * widths).all())
