@@ -71,6 +71,11 @@ def without_fake_quantization(definition: Any) -> bool:
     return bool(activations)
 
 
+def has_trained_range(node: Any) -> bool:
+    """True for a node that passes a tensor on whose range the training has set."""
+    return _MARK in node.attr
+
+
 def trained_ranges(definition: Any) -> dict[str, tuple[float, float]]:
     """Name of a tensor -> the range that the training has set for it.
 
@@ -80,7 +85,7 @@ def trained_ranges(definition: Any) -> dict[str, tuple[float, float]]:
     return {
         node.input[0] if ":" in node.input[0] else f"{node.input[0]}:0": tuple(node.attr[_MARK].list.f)
         for node in definition.node
-        if _MARK in node.attr
+        if has_trained_range(node)
     }
 
 

@@ -14,9 +14,10 @@ from edgevision.converter import CalibrationData
 from edgevision.errors import ConversionError
 from edgevision_keras.graph.fake_quantization import trained_ranges
 from edgevision_keras.graph.trace import Trace
+from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.quantization.bounds import bounded
 from edgevision_keras.quantization.folded_network import Extremes, find_origins
-from edgevision_keras.quantization.folding import FoldedGraph, fold
+from edgevision_keras.quantization.folding import FoldedGraph, fold, in_topological_order
 from edgevision_keras.quantization.images import Batch, split_batches
 from edgevision_keras.quantization.logits import logit_tensors
 from edgevision_keras.quantization.prepare import PreparedNetwork
@@ -26,6 +27,7 @@ from edgevision_keras.quantization.ranges import Range
 _KNOWN: Mapping[str, Range] = {"LogSoftmax": (-16.0, 0.0), "Sigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
 #: Every artifact computes these in the operation before, with the range of what they return.
 _RECTIFIERS = frozenset({"Relu", "Relu6"})
+_AFFINE = {"Add": np.add, "AddV2": np.add, "Sub": np.subtract, "Mul": np.multiply, "RealDiv": np.divide}
 #: Inputs that tensors of other formats are recognised by, where there are no images.
 _PROBES = 8
 _MOST_IMAGES = 32
@@ -78,12 +80,35 @@ def _ranges(folded: FoldedGraph, origins: Mapping[str, str]) -> dict[str, Range]
     for operation in graph.get_operations():
         if operation.type in _KNOWN and operation.outputs[0].name in origins:
             ranges.setdefault(operation.outputs[0].name, _KNOWN[operation.type])
+    _add_affine(graph, ranges, origins)
     for operation in reversed(graph.get_operations()):
         if operation.type in _RECTIFIERS and operation.outputs[0].name in ranges:
             read = operation.inputs[0]
             if len(read.consumers()) == 1:
                 ranges.setdefault(origins[read.name], ranges[operation.outputs[0].name])
     return ranges
+
+
+def _add_affine(graph: Any, ranges: dict[str, Range], origins: Mapping[str, str]) -> None:
+    """Add the ranges of what is scaled or shifted by constants from tensors with a range."""
+    value_of = require_tensorflow().get_static_value
+    for operation in in_topological_order(graph):
+        name = operation.outputs[0].name if operation.outputs else ""
+        compute = _AFFINE.get(operation.type)
+        if compute is None or name not in origins or name in ranges:
+            continue
+        values = [value_of(tensor) for tensor in operation.inputs]
+        ends = [
+            ranges.get(origins.get(tensor.name, "")) if value is None else (value, value)
+            for tensor, value in zip(operation.inputs, values, strict=True)
+        ]
+        if sum(value is None for value in values) == 1 and all(each is not None for each in ends):
+            (first, second) = ends
+            results = [compute(one, other) for one in first for other in second]
+            ranges[name] = (
+                min(0.0, *(float(np.min(each)) for each in results)),
+                max(0.0, *(float(np.max(each)) for each in results)),
+            )
 
 
 def _channels(

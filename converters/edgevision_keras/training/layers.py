@@ -19,6 +19,7 @@ _BEYOND_THE_LARGEST = 1 + 1e-5
 _SMALLEST = 1e-12
 #: The narrowest range of an activation.
 _NARROWEST = 1e-6
+_MATRIX = 2
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)
@@ -102,7 +103,8 @@ class QuantizedLayer(keras.layers.Layer):  # type: ignore[misc]
         activation: the layer after that, or `None`.
         rounds_product: the values before `activation` are rounded, which is needed unless it is a rectifier.
         rounds_output: the values after it are rounded.
-        symmetric: as for `FakeQuantize`.
+        is_sequence: `layer` convolves images of one row, and this layer sequences: runtimes have no others.
+        symmetric, widest: as for `FakeQuantize`.
     """
 
     def __init__(
@@ -112,18 +114,22 @@ class QuantizedLayer(keras.layers.Layer):  # type: ignore[misc]
         activation: Any = None,
         rounds_product: bool = False,
         rounds_output: bool = True,
+        is_sequence: bool = False,
         symmetric: bool = False,
+        widest: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.layer, self.norm, self.activation = layer, norm, activation
-        self.symmetric = symmetric
-        self.product_range = FakeQuantize(symmetric, name="product_range") if rounds_product else None
-        self.output_range = FakeQuantize(symmetric, name="output_range") if rounds_output else None
+        self.is_sequence, self.symmetric, self.widest = is_sequence, symmetric, widest
+        ranges = {"product_range": rounds_product, "output_range": rounds_output}
+        self.product_range, self.output_range = (
+            FakeQuantize(symmetric, widest, name=name) if rounds else None for name, rounds in ranges.items()
+        )
 
     def build(self, input_shape: Any) -> None:
         """Create the weights of its layers."""
-        shape = input_shape
+        shape = self._image_shape(input_shape)
         for part in (self.layer, self.norm, self.product_range, self.activation, self.output_range):
             if part is not None:
                 if not part.built:
@@ -132,7 +138,7 @@ class QuantizedLayer(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """The outputs of the layers, with rounded weights and activations."""
-        outputs = self._product(inputs)
+        outputs = self._product_of_any_rank(inputs)
         if self.product_range is not None:
             outputs = self.product_range(outputs, training=training)
         if self.activation is not None:
@@ -152,6 +158,16 @@ class QuantizedLayer(keras.layers.Layer):  # type: ignore[misc]
             by_output, -end, end, narrow_range=True, axis=-1
         )
         return self._as_in_layer(rounded, kernel.shape)
+
+    def _product_of_any_rank(self, inputs: Any) -> Any:
+        """The product, with the bias next to it also where runtimes reshape before they multiply."""
+        if self.is_sequence:
+            return ops.squeeze(self._product(ops.expand_dims(inputs, 1)), 1)
+        if isinstance(self.layer, keras.layers.Dense) and len(inputs.shape) > _MATRIX:
+            rows = ops.reshape(inputs, (-1, inputs.shape[-1]))
+            inner = ops.shape(inputs)[1:-1]
+            return ops.reshape(self._product(rows), (-1, *inner, self.layer.units))
+        return self._product(inputs)
 
     def _product(self, inputs: Any) -> Any:
         """The layer's product with the folded weights, and the folded bias."""
@@ -184,7 +200,11 @@ class QuantizedLayer(keras.layers.Layer):  # type: ignore[misc]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the layer's outputs."""
-        return self.layer.compute_output_shape(input_shape)
+        shape = tuple(self.layer.compute_output_shape(self._image_shape(input_shape)))
+        return (shape[0], *shape[2:]) if self.is_sequence else shape
+
+    def _image_shape(self, input_shape: Any) -> Any:
+        return (input_shape[0], 1, *input_shape[1:]) if self.is_sequence else input_shape
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that it was created with, its layers serialized."""
@@ -195,7 +215,9 @@ class QuantizedLayer(keras.layers.Layer):  # type: ignore[misc]
         ranges = {
             "rounds_product": self.product_range is not None,
             "rounds_output": self.output_range is not None,
+            "is_sequence": self.is_sequence,
             "symmetric": self.symmetric,
+            "widest": self.widest,
         }
         return {**super().get_config(), **serialized, **ranges}
 
@@ -210,4 +232,4 @@ class QuantizedLayer(keras.layers.Layer):  # type: ignore[misc]
 
 
 def _is_transposed(layer: Any) -> bool:
-    return isinstance(layer, (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose))
+    return isinstance(layer, keras.layers.Conv2DTranspose)

@@ -20,6 +20,7 @@ _PRODUCTS = (
     keras.layers.DepthwiseConv1D,
     keras.layers.DepthwiseConv2D,
 )
+_OF_SEQUENCES = (keras.layers.Conv1D, keras.layers.DepthwiseConv1D)
 _SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 #: Other layers with weights, whose inner values stay float in every artifact.
 _WITH_OTHER_WEIGHTS = (
@@ -156,15 +157,19 @@ class _Rewriting:
         if layer is None:
             norm = next((each.operation for each in chain if _is_norm(each)), None)
             after = next((each.operation for each in chain[1:] if not _is_norm(each)), None)
-            layer = self._quantized(step.operation, norm, after, self._free(step.operation.name))
+            name = self._free(step.operation.name)
+            returned = chain[-1].outputs[0].is_output
+            layer = self._quantized(step.operation, norm, after, name, widest=returned)
             self._new[id(step.operation)] = layer
         self._done.update(chain)
         (value,) = values_in(step.args)
         self._tensors[chain[-1].outputs[0]] = layer(self._tensors[value])
 
-    def _quantized(self, layer: Any, norm: Any, after: Any, name: str) -> QuantizedLayer:
+    def _quantized(
+        self, layer: Any, norm: Any, after: Any, name: str, *, widest: bool = False
+    ) -> QuantizedLayer:
         """The layers as one, with their weights."""
-        linear = _with_config(layer, activation="linear", name=name, dtype="float32")
+        linear = _linear(layer, name)
         own = layer.activation
         if after is None and own is not keras.activations.linear:
             activation = keras.layers.Activation(own, name=f"{name}_activation")
@@ -177,11 +182,15 @@ class _Rewriting:
             activation,
             rounds_product=activation is not None and not _is_rectifier(activation),
             rounds_output=not has_scores,
+            is_sequence=isinstance(layer, _OF_SEQUENCES),
             symmetric=self._symmetric,
+            widest=widest,
             name=name,
         )
         new.build(layer._build_shapes_dict["input_shape"])
-        new.layer.set_weights(layer.get_weights())
+        new.layer.set_weights(
+            [values.reshape(one.shape) for values, one in zip(layer.get_weights(), new.layer.weights, strict=True)]
+        )
         if norm is not None:
             new.norm.set_weights(norm.get_weights())
         new.trainable = layer.trainable
@@ -206,14 +215,14 @@ class _Rewriting:
         (value,) = values_in(step.args)
         pair = self._new.get(id(layer))
         if pair is None:
-            pair = self._pair(layer)
+            pair = self._pair(layer, step.outputs[0].is_output)
             self._new[id(layer)] = pair
         tensor = self._tensors[value]
         for each in pair:
             tensor = each(tensor)
         self._tensors[step.outputs[0]] = tensor
 
-    def _pair(self, layer: Any) -> tuple[QuantizedLayer, QuantizedLayer]:
+    def _pair(self, layer: Any, is_output: bool) -> tuple[QuantizedLayer, QuantizedLayer]:
         two = isinstance(layer, keras.layers.SeparableConv2D)
         depthwise, pointwise = (
             (keras.layers.DepthwiseConv2D, keras.layers.Conv2D)
@@ -237,7 +246,10 @@ class _Rewriting:
         second.set_weights(kernels[1:])
         first.trainable = second.trainable = layer.trainable
         names = self._free(f"{layer.name}_depthwise"), self._free(layer.name)
-        return self._quantized(first, None, None, names[0]), self._quantized(second, None, None, names[1])
+        return (
+            self._quantized(first, None, None, names[0]),
+            self._quantized(second, None, None, names[1], widest=is_output),
+        )
 
     def _add_other(self, step: Step) -> None:
         operation = step.operation
@@ -255,7 +267,9 @@ class _Rewriting:
         for place, (value, result) in enumerate(zip(step.outputs, results, strict=True)):
             rounds = is_rounded and _is_float(result)
             name = operation.name if renamed and not place else f"{operation.name}_range"
-            self._tensors[value] = self._rounded(result, name) if rounds else result
+            self._tensors[value] = (
+                self._rounded(result, name, widest=value.is_output) if rounds else result
+            )
 
     def _copied(self, operation: Any, name: str) -> Any:
         if not isinstance(operation, keras.layers.Layer):
@@ -283,6 +297,18 @@ class _Rewriting:
             free, number = f"{name}_{number}", number + 1
         self._names.add(free)
         return free
+
+
+def _linear(layer: Any, name: str) -> Any:
+    """A new layer without activation, and without weights; one of sequences as that of images of one row."""
+    changes = {"activation": "linear", "name": name, "dtype": "float32"}
+    if not isinstance(layer, _OF_SEQUENCES):
+        return _with_config(layer, **changes)
+    config = {**layer.get_config(), **changes}
+    for key in ("kernel_size", "strides", "dilation_rate"):
+        config[key] = (1, *config[key])
+    is_depthwise = isinstance(layer, keras.layers.DepthwiseConv1D)
+    return (keras.layers.DepthwiseConv2D if is_depthwise else keras.layers.Conv2D).from_config(config)
 
 
 def _with_config(layer: Any, **changes: Any) -> Any:
