@@ -30,7 +30,7 @@ class BundleFiles(Protocol):
         ...
 
     def sizes(self) -> dict[str, int]:
-        """Name -> size in bytes, of every file."""
+        """Name -> size in bytes, of every file; a folder of nothing counts as one, with ``/`` at its end."""
         ...
 
     def read(self, name: str, most_bytes: int) -> bytes:
@@ -108,13 +108,7 @@ class _Folder:
                 sizes[name] = state.st_size
         except OSError as error:
             raise BundleError(f"{self.path}: cannot be listed: {error.strerror or error}") from error
-        for folder in folders:
-            if not any(name.startswith(folder) for name in sizes):
-                raise BundleError(
-                    f"{self.path / folder}: holds no file; a bundle has no folders but those of its files: "
-                    "remove it, or copy the bundle again"
-                )
-        return sizes
+        return sizes | {name: 0 for name in folders if not any(each.startswith(name) for each in sizes)}
 
     def read(self, name: str, most_bytes: int) -> bytes:
         try:
