@@ -117,6 +117,9 @@ def is_calibrated(precision: str) -> bool:
     return standard_precision(precision) in CALIBRATED
 
 
+#: Name of EdgeVision's own description in an artifact's metadata; see `edgevision.description`.
+DESCRIPTION_KEY = "edgevision"
+
 #: Precision of an ``int8`` artifact that has some layers in float32.
 MIXED = "int8-mixed"
 
@@ -136,6 +139,10 @@ class FloatOperation:
     reason: str
 
 
+#: In place of a rule for ranges: the source was trained for int8, and has them from its training.
+FROM_TRAINING = "training"
+
+
 @dataclass(frozen=True)
 class QuantizationRecord:
     """How an int8 artifact was quantized, for its evidence.
@@ -144,7 +151,8 @@ class QuantizationRecord:
         recipe: ``edgevision``; ``plain``, the format's usual tool with its default settings; or a plugin's
             own.
         tool: that tool with its version, such as ``TFLiteConverter of TensorFlow 2.21.0``.
-        range_rule: the rule that chose the ranges of activations; empty where the tool's own did.
+        range_rule: the rule that chose the ranges of activations; empty where the tool's own did;
+            ``training`` where the source was trained with these ranges.
         range_errors: rule -> mean squared error of the outputs before their activation (of the logits),
             relative to their variance, simulated on images held out of the calibration set.
         float_operations: the operations that are computed in float.
