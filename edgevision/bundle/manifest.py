@@ -245,7 +245,7 @@ def _manifest(reader: _Fields) -> Manifest:
 def _task(fields: _Fields) -> Task:
     document, where = fields.get("task", dict), f"{fields.where}: task"
     name, provenance = document.get("name"), _provenance(fields)
-    if name not in task_kinds():
+    if isinstance(name, str) and name not in task_kinds():
         for record in () if provenance is None else provenance.plugins:
             if (record.role, record.name) == ("task", name) and record.install_command:
                 raise BundleError(f"{where}: '{name}' is not installed; run: {record.install_command}")

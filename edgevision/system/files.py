@@ -404,12 +404,14 @@ def make_folder(path: str | Path) -> None:
     """
     path = Path(path)
     try:
+        _check_outside_bundles(path, path)
         path.mkdir(parents=True, exist_ok=True)
+    except OutputError:
+        raise
     except (OSError, ValueError) as error:
         raise OutputError(f"{path}: the folder cannot be created: {_reason(error)}") from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: the folder is not writable; choose another")
-    _check_outside_bundles(path, path)
 
 
 def check_folder_of(path: str | Path, option: str) -> OutputState:

@@ -1,4 +1,4 @@
-"""What lies in a folder and below it: listed without recursion, and only to a limited depth.
+"""Everything in a folder and below it, listed without recursion and only to a limited depth.
 
 Folders of others may lie in one another a thousand times, and deeper than Python calls itself.
 """
