@@ -306,7 +306,8 @@ def _preview(
     from edgevision.preview.server import served
 
     draw = partial(_drawn, network, top=top, least=_LEAST_PREVIEW)
-    live = Live(stream, draw, _health_of(network))
+    kind = kind_of(network.task)
+    live = Live(stream, draw, _health_of(network), lambda result: kind.lines(result, top))
     metrics = stack.enter_context(observe(Metrics()))
     metrics.watch(network)
     url = stack.enter_context(served(live, card_of(path, network, stream), metrics.text, address))

@@ -329,6 +329,8 @@ def _versions() -> dict[str, str]:
 def _run_of(model: TaskModel) -> dict[str, Any]:
     session = model.session
     run = {"backend": session.backend, "device": session.device, "precision": session.precision}
+    task = getattr(getattr(model, "task", None), "name", None)
+    run |= {} if task is None else {"task": task}
     return run if model.bundle_digest is None else {**run, "bundle_digest": model.bundle_digest}
 
 

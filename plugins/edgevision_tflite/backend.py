@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from edgevision.artifact import TFLITE, Artifact
+from edgevision.artifact import DESCRIPTION_KEY, TFLITE, Artifact
 from edgevision.backend import (
     ArtifactDescription,
     DeviceInfo,
@@ -65,9 +65,8 @@ class TFLiteBackend:
 
     def read_description(self, artifact: Artifact) -> ModelDescription | None:
         """As `edgevision.description.SelfDescribingFormat.read_description`."""
-        from edgevision.description import KEY
-
-        if KEY.encode() not in artifact.content:  # most files; the reader takes milliseconds to import
+        # Not in most files; the reader takes milliseconds to import.
+        if DESCRIPTION_KEY.encode() not in artifact.content:
             return None
         from edgevision_tflite.describing import read_description
 
