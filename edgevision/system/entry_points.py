@@ -46,12 +46,12 @@ class Distribution(NamedTuple):
     version: str
 
 
-class _TextEntryPoint(NamedTuple):
+class TextEntryPoint(NamedTuple):
     """``name = value`` of an ``entry_points.txt``; the value is ``module`` or ``module:attribute``."""
 
     name: str
     value: str
-    dist: Distribution
+    dist: Distribution = Distribution("", "")
 
     def load(self) -> Any:
         module, _, attributes = self.value.partition("[")[0].partition(":")
@@ -119,11 +119,11 @@ def _listed(folder: str) -> list[str]:
         return []
 
 
-def _points(text: str, group: str, dist: Distribution) -> Iterable[_TextEntryPoint]:
+def _points(text: str, group: str, dist: Distribution) -> Iterable[TextEntryPoint]:
     section = ""
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
             section = line.strip("[]").strip()
         elif section == group and "=" in line and not line.startswith("#"):
             name, _, value = line.partition("=")
-            yield _TextEntryPoint(name.strip(), value.strip(), dist)
+            yield TextEntryPoint(name.strip(), value.strip(), dist)
