@@ -64,10 +64,10 @@ def shared() -> Path:
 
 @pytest.fixture(autouse=True)
 def _log_is_on() -> None:
-    """Libraries that configure logging when they are imported, as some do, silence other loggers."""
+    """Libraries that configure logging silence others, by name or by the level of the root logger."""
     logger = logging.getLogger("edgevision")
     logger.disabled, logger.propagate = False, True
-    logger.setLevel(logging.NOTSET)
+    logger.setLevel(logging.WARNING)  # what it is by the root's, as Python starts
     logging.disable(logging.NOTSET)
 
 

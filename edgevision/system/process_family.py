@@ -75,6 +75,11 @@ class ProcessFamily:
                 yield int(entry.name)
 
 
+def is_member() -> bool:
+    """True in a process that was started into a family, where none of the caller's own code runs."""
+    return _VARIABLE in os.environ
+
+
 def processor_seconds(pid: int) -> float:
     """Processor time of a process, of all its threads; 0 if it has ended, or the system does not say."""
     times = read_system_file(f"/proc/{pid}/stat").rpartition(")")[2].split()
