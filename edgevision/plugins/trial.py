@@ -40,7 +40,7 @@ _SECONDS_OF_A_THREAD = 1.0
 
 
 class Trial(NamedTuple):
-    """What a trial found.
+    """The result of a trial.
 
     Attributes:
         hooks: that the plugin implements; `None` if they are not known before it is imported.
@@ -52,7 +52,7 @@ class Trial(NamedTuple):
 
 
 def trial_of(point: EntryPoint, provider: Provider) -> Trial:
-    """What the trial of a plugin found, which was kept, or is held now."""
+    """The result of a plugin's trial, which was kept, or is held now."""
     file = _file(point, provider)
     if file is None:
         return Trial()
