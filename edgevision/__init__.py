@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from edgevision.conversion.settings import ConversionSettings as ConversionSettings
     from edgevision.conversion.settings import ConverterChoice as ConverterChoice
     from edgevision.conversion.source_limits import SourceLimits as SourceLimits
+    from edgevision.conversion.training import quantization_aware as quantization_aware
     from edgevision.datasets.groups import GroupFacts as GroupFacts
     from edgevision.datasets.groups import Grouping as Grouping
     from edgevision.datasets.groups import GroupSource as GroupSource
@@ -227,6 +228,7 @@ _NAMES = {
     "conversion.convert": ("convert",),
     "conversion.settings": ("ConversionSettings", "ConverterChoice"),
     "conversion.source_limits": ("SourceLimits",),
+    "conversion.training": ("quantization_aware",),
     "datasets.groups": ("GroupFacts", "GroupSource", "Grouping"),
     "datasets.image_sets": ("ImageCopy", "ImageSet", "SetFacts"),
     "errors": ("EdgeVisionError", "errors"),

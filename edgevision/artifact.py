@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgevision.errors import ArtifactError, OptionError
 from edgevision.system.arguments import instance, mapping, one_of, text
+from edgevision.system.folders import entries_below
 from edgevision.system.reading import MOST_MODEL_BYTES, read_file
 from edgevision.system.shown import shown
 
@@ -117,6 +118,9 @@ def is_calibrated(precision: str) -> bool:
     return standard_precision(precision) in CALIBRATED
 
 
+#: Name of EdgeVision's own description in an artifact's metadata; see `edgevision.description`.
+DESCRIPTION_KEY = "edgevision"
+
 #: Precision of an ``int8`` artifact that has some layers in float32.
 MIXED = "int8-mixed"
 
@@ -136,6 +140,10 @@ class FloatOperation:
     reason: str
 
 
+#: In place of a rule for ranges: the source was trained for int8, and has them from its training.
+FROM_TRAINING = "training"
+
+
 @dataclass(frozen=True)
 class QuantizationRecord:
     """How an int8 artifact was quantized, for its evidence.
@@ -144,7 +152,8 @@ class QuantizationRecord:
         recipe: ``edgevision``; ``plain``, the format's usual tool with its default settings; or a plugin's
             own.
         tool: that tool with its version, such as ``TFLiteConverter of TensorFlow 2.21.0``.
-        range_rule: the rule that chose the ranges of activations; empty where the tool's own did.
+        range_rule: the rule that chose the ranges of activations; empty where the tool's own did;
+            ``training`` where the source was trained with these ranges.
         range_errors: rule -> mean squared error of the outputs before their activation (of the logits),
             relative to their variance, simulated on images held out of the calibration set.
         float_operations: the operations that are computed in float.
@@ -278,9 +287,12 @@ def _step_towards_artifact(path: Path, formats: Sequence[FileFormat]) -> str:
 def _parts(path: Path, form: FileFormat) -> Iterator[tuple[str, Path]]:
     """Name within the artifact, and path, of each file."""
     if form.folder:
-        for part in sorted(path.rglob("*")):
-            if part.is_file():
-                yield part.relative_to(path).as_posix(), part
+        try:
+            parts = sorted(Path(entry.path) for _, entry in entries_below(path) if entry.is_file())
+        except OSError as error:
+            raise ArtifactError(f"{path}: cannot be listed: {error.strerror or error}") from error
+        for part in parts:
+            yield part.relative_to(path).as_posix(), part
         return
     stem = path.name[: -len(form.suffixes[0])]
     for place, suffix in enumerate(form.suffixes):

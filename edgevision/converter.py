@@ -171,6 +171,16 @@ class ActivationSource(Protocol):
         ...
 
 
+@runtime_checkable
+class RangedSource(Protocol):
+    """A source that may have been trained for int8. Optional: without it, int8 needs a calibration set."""
+
+    @property
+    def has_ranges(self) -> bool:
+        """True if it was: its int8 artifacts have the ranges and the rounded weights of the training."""
+        ...
+
+
 @dataclass(frozen=True)
 class TrainingResize:
     """The size of a source's input, and how images are resized to it.
@@ -321,6 +331,47 @@ class ConfigurableReader(SourceReader, Protocol):
 
 
 @runtime_checkable
+class RangedReader(SourceReader, Protocol):
+    """A reader of models that may have been trained for int8, with ranges of their activations.
+
+    Optional: test it with `isinstance(reader, RangedReader)`. int8 artifacts of such a model need no
+    calibration set.
+    """
+
+    def has_ranges(self, path: Path) -> bool:
+        """Return whether a model that `reads` returns True for has ranges. Imports no library of the model.
+
+        Raises:
+            SourceError: it is damaged.
+        """
+        ...
+
+
+@runtime_checkable
+class TrainingReader(SourceReader, Protocol):
+    """A reader whose models can be trained for int8.
+
+    Optional: test it with `isinstance(reader, TrainingReader)`.
+    """
+
+    def trains(self, model: object) -> bool:
+        """Return whether `quantization_aware` takes objects of this class. Imports nothing."""
+        ...
+
+    def quantization_aware(self, model: Any, *, symmetric: bool) -> Any:
+        """The model with the rounding of an int8 artifact in it, to train; see `edgevision.quantization_aware`.
+
+        Args:
+            model: one that `trains` returns True for.
+            symmetric: activations have no zero point.
+
+        Raises:
+            OptionError: the model or one of its layers is not supported; names it.
+        """
+        ...
+
+
+@runtime_checkable
 class CheckingReader(SourceReader, Protocol):
     """A reader that can check the structure of a file before it imports the library that reads it.
 
@@ -378,7 +429,8 @@ class Converter(Protocol):
         Args:
             source: a source of the same kind.
             precision: one of `precisions`.
-            calibration: required for the precisions in `edgevision.artifact.CALIBRATED`.
+            calibration: required for the precisions in `edgevision.artifact.CALIBRATED`, unless the source has
+                ranges (`RangedSource`).
 
         Raises:
             MissingRuntimeError: a library that converts is not installed.
@@ -506,7 +558,9 @@ class FullIntegerConverter(Protocol):
     Optional: of other converters, int8 must be full-integer where a target requires it.
     """
 
-    def convert_full_integer(self, source: Source, precision: str, calibration: CalibrationData) -> Artifact:
+    def convert_full_integer(
+        self, source: Source, precision: str, calibration: CalibrationData | None
+    ) -> Artifact:
         """Convert to an artifact without float operations, for devices that have none.
 
         Raises:

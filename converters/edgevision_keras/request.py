@@ -22,7 +22,7 @@ class Request:
     Attributes:
         source: the model.
         precision: one of the converter's.
-        calibration: the calibration set; `None` only if the precision needs none.
+        calibration: the calibration set; `None` only if the precision needs none, or the source has ranges.
         keep_float: names of layers that stay float; empty unless the precision is in `INT8`.
     """
 
@@ -37,7 +37,7 @@ class Request:
         Raises:
             ConversionError: the request has no calibration set.
         """
-        if self.calibration is None:
+        if self.calibration is None and not self.source.has_ranges:
             raise ConversionError(
                 f"{self.source.path}: int8 needs calibration images; pass --calibration FOLDER"
             )
@@ -62,7 +62,8 @@ def check_request(
         raise ConversionError(
             f"converter '{converter.name}' does not support {precision}; supported precisions: {supported}"
         )
-    if precision in CALIBRATED and calibration is None:
+    has_ranges = isinstance(source, KerasSource) and source.has_ranges and precision in INT8
+    if precision in CALIBRATED and calibration is None and not has_ranges:
         raise ConversionError(
             f"{converter.name}: {precision} needs calibration images; pass --calibration FOLDER"
         )
@@ -79,7 +80,7 @@ def check_request(
 
 
 def check_calibrated(
-    converter: Converter, source: Source, precision: str, calibration: CalibrationData
+    converter: Converter, source: Source, precision: str, calibration: CalibrationData | None
 ) -> Request:
     """Check the arguments of `edgevision.converter.PlainConverter.convert_plain`.
 

@@ -15,6 +15,7 @@ from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
 from edgevision_keras.onnx_export import export_float32
 from edgevision_keras.quantization.prepare import PreparedNetwork, prepare
+from edgevision_keras.quantization.trained import prepare_trained
 from edgevision_keras.statistics.activations import ActivationMeter
 from edgevision_keras.statistics.batch_norms import NormStatistics
 from edgevision_keras.statistics.distillation import distil
@@ -59,7 +60,7 @@ class KerasSource:
         self.facts = facts
         self.versions = dict(versions)
         self.layer_names = layer_names
-        self._latest_preparation: tuple[CalibrationData, PreparedNetwork] | None = None
+        self._latest_preparation: tuple[CalibrationData | None, PreparedNetwork] | None = None
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -103,14 +104,23 @@ class KerasSource:
         """
         return export_float32(self, self.trace.frozen)
 
-    def prepared_for_int8(self, calibration: CalibrationData) -> PreparedNetwork:
+    @property
+    def has_ranges(self) -> bool:
+        """As `edgevision.converter.RangedSource.has_ranges`."""
+        return self.trace.trained_for_int8
+
+    def prepared_for_int8(self, calibration: CalibrationData | None) -> PreparedNetwork:
         """The network that all int8 artifacts start from, kept for the latest calibration set.
 
         Args:
-            calibration: given the same object again, nothing is computed again.
+            calibration: given the same object again, nothing is computed again. `None` only if the source
+                `has_ranges`.
         """
         if self._latest_preparation is None or self._latest_preparation[0] is not calibration:
-            prepared = prepare(self.trace, calibration)
+            if self.has_ranges or calibration is None:
+                prepared = prepare_trained(self.trace, calibration)
+            else:
+                prepared = prepare(self.trace, calibration)
             if prepared.unrounded:
                 names = ", ".join(prepared.unrounded)
                 _LOG.info("%s: layers whose weights each converter rounds itself: %s", self.path, names)

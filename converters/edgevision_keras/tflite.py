@@ -76,7 +76,9 @@ class TfliteConverter:
         record = QuantizationRecord("plain", tflite_tool(), float_operations=floats)
         return Artifact(self.format, precision, {"model.tflite": content}, record)
 
-    def convert_full_integer(self, source: Source, precision: str, calibration: CalibrationData) -> Artifact:
+    def convert_full_integer(
+        self, source: Source, precision: str, calibration: CalibrationData | None
+    ) -> Artifact:
         """See `edgevision.converter.FullIntegerConverter.convert_full_integer`."""
         request = check_calibrated(self, source, precision, calibration)
         with _converting(request):

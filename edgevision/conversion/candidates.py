@@ -12,6 +12,7 @@ from edgevision.backend import Backend, SessionSettings
 from edgevision.conversion.failures import failure_of
 from edgevision.conversion.numeric_check import NumericCheck
 from edgevision.conversion.plan import MeasurementBackend, PlannedArtifact, measurement_backend_for
+from edgevision.conversion.ranges import has_ranges
 from edgevision.conversion.recipes import Converted, HeldOut, choose_recipe
 from edgevision.conversion.reference import Reference
 from edgevision.conversion.schedule import Schedule, Stage
@@ -273,7 +274,7 @@ class CandidateBuilder:
         if (
             planned.full_integer
             and isinstance(converter, FullIntegerConverter)
-            and self._calibration_data is not None
+            and (self._calibration_data is not None or has_ranges(self._source))
         ):
             return converter.convert_full_integer(self._source, planned.precision, self._calibration_data)
         if planned.precision == MIXED and isinstance(converter, SelectiveConverter):

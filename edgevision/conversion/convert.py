@@ -24,6 +24,7 @@ from edgevision.conversion.phases import Activity, ArtifactWatch, OnActivity, Ph
 from edgevision.conversion.plan import ConversionPlan, plan_conversion
 from edgevision.conversion.provenance import digests_of_inputs, private, provenance_of
 from edgevision.conversion.reference import Reference
+from edgevision.conversion.ranges import has_ranges, may_have_ranges
 from edgevision.conversion.requirements import (
     beyond_rounding,
     is_acceptable,
@@ -197,7 +198,7 @@ class Conversion:
         """Plan the artifacts, open the sets, and read the source; raises as `convert`."""
         settings, missing = request.settings, MissingOptions(str(request.source))
         with missing.collected():
-            plan = plan_conversion(request, plugins)
+            plan = plan_conversion(request, plugins, has_ranges=may_have_ranges(request, plugins))
         before = None
         if not missing:
             before = check_output(request.output, settings.force)
@@ -296,14 +297,18 @@ class Conversion:
         """The lowest confidence that an artifact may be judged at; a search judges most at a higher one."""
         if not self.plan.searching:
             return CONFIDENCE
-        return lowest_confidence(self.plan.targets, self.sets.calibration is not None)
+        return lowest_confidence(self.plan.targets, self._is_calibrated)
+
+    @property
+    def _is_calibrated(self) -> bool:
+        """True if ranges of activations are known, or can be measured."""
+        return self.sets.calibration is not None or has_ranges(self.source)
 
     def _candidates(self, trials: Trials) -> list[Trial]:
         """The planned artifacts, or those that a search finds."""
         bases = speed_bases(self.plan.targets, self.plugins)
         if self.plan.searching:
-            is_calibrated = self.sets.calibration is not None
-            return trials.search(self.plan.targets, is_calibrated, bases, self.plan.symmetric)
+            return trials.search(self.plan.targets, self._is_calibrated, bases, self.plan.symmetric)
         chosen = trials.run(self.plan.artifacts)
         trials.note_slower(chosen, bases)
         return chosen

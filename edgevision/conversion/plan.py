@@ -81,8 +81,15 @@ class MeasurementBackend:
     on_target: bool
 
 
-def plan_conversion(request: ConversionRequest, plugins: Registry) -> ConversionPlan:
+def plan_conversion(
+    request: ConversionRequest, plugins: Registry, *, has_ranges: bool = False
+) -> ConversionPlan:
     """The plan of a conversion, with backends that are known to run on this machine.
+
+    Args:
+        request: the arguments of the conversion.
+        plugins: provide targets and backends.
+        has_ranges: True if the source was trained for int8, and needs no calibration set for it.
 
     Raises:
         OptionError: a target or precision is unknown, or they contradict each other.
@@ -90,26 +97,30 @@ def plan_conversion(request: ConversionRequest, plugins: Registry) -> Conversion
     """
     known = load_targets(request.settings.targets_files, plugins)
     targets = tuple(find_target(name, known) for name in request.targets)
-    searching = _is_search(request, targets)
+    searching = _is_search(request, targets, request.can_calibrate or has_ranges)
     symmetric = symmetric_targets(targets, plugins)
     artifacts = tuple(plan_artifacts(targets, () if searching else request.precisions, symmetric))
     for artifact in artifacts:
         measurement_backend_for(artifact, plugins)
-    calibrated = tuple(artifact.id for artifact in artifacts if is_calibrated(artifact.precision))
+    calibrated = tuple(
+        artifact.id
+        for artifact in artifacts
+        if is_calibrated(artifact.precision) and not (has_ranges and artifact.precision in _INT8)
+    )
     if searching:
         # Without a calibration set, the search tries only candidates that need none.
         calibrated = ("the search for a precision",) if request.can_calibrate else ()
     return ConversionPlan(targets, artifacts, searching, calibrated, symmetric)
 
 
-def _is_search(request: ConversionRequest, targets: Sequence[Target]) -> bool:
+def _is_search(request: ConversionRequest, targets: Sequence[Target], can_calibrate: bool) -> bool:
     precisions = request.precisions
     if "auto" in precisions and len(precisions) > 1:
         others = ", ".join(precision for precision in precisions if precision != "auto")
         raise OptionError(f"precision: 'auto' chooses the precision itself; remove {others}")
-    searching = "auto" in precisions or (not precisions and request.can_calibrate)
+    searching = "auto" in precisions or (not precisions and can_calibrate)
     integer_only = [target.name for target in targets if all(map(is_calibrated, target.precisions))]
-    if searching and not request.can_calibrate and integer_only:
+    if searching and not can_calibrate and integer_only:
         raise OptionError(
             f"{integer_only[0]} runs only artifacts that need a calibration set; pass --calibration FOLDER"
         )

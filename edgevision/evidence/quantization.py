@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgevision.artifact import FloatOperation, QuantizationRecord
+from edgevision.artifact import FROM_TRAINING, FloatOperation, QuantizationRecord
 
 #: The recipe of the format's usual tool with its default settings; the other one is EdgeVision's.
 PLAIN, OWN = "plain", "edgevision"
@@ -83,7 +83,9 @@ class QuantizationEvidence:
 
     @property
     def notes(self) -> Iterator[str]:
-        """Sentences for a reader of the table: operations in float, and whether plain was written."""
+        """Sentences for a reader of the table: ranges of a training, float operations, if plain was written."""
+        if self.range_rule == FROM_TRAINING:
+            yield "ranges: from training"
         if self.float_operations:
             yield f"{self.float_operations_text}: {named_operations(self.float_operations)}"
         if self.comparison is not None and (self.comparison.verdict == PLAIN or self.comparison.reason):

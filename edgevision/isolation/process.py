@@ -103,6 +103,7 @@ class Opened:
     fallback_nodes: tuple[str, ...]
     reports_placement: bool
     leases: bool
+    call_threads: int | None
 
 
 class RuntimeProcess:
@@ -190,6 +191,7 @@ class RuntimeProcess:
                 tuple(fields["fallback_nodes"]),
                 fields["reports_placement"],
                 fields["leases"],
+                fields["call_threads"],
             )
         return self.opened
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgevision.tensors import TensorSpec
 from edgevision_keras.graph.equivalents import with_volumes_in_groups
+from edgevision_keras.graph.fake_quantization import without_fake_quantization
 from edgevision_keras.graph.float32 import to_float32
 from edgevision_keras.graph.freezing import concrete_function, frozen_definition
 from edgevision_keras.graph.open_batch import is_open, open_batch
@@ -51,6 +52,8 @@ class Trace:
         traced: the model as it was traced, with variables.
         rebuilt_from: other float types that the model computes in, such as ``float16``; `frozen` and `call`
             compute in float32.
+        trained_for_int8: True if the model rounds activations to ranges that its training has set; `frozen` has
+            marks in their place, and rounded weights: see `edgevision_keras.graph.fake_quantization`.
     """
 
     call: Callable[..., dict[str, Any]]
@@ -59,6 +62,7 @@ class Trace:
     outputs: tuple[TensorSpec, ...]
     traced: Any
     rebuilt_from: frozenset[str] = frozenset()
+    trained_for_int8: bool = False
 
 
 class FixedBatchError(Exception):
@@ -90,6 +94,7 @@ def trace(
 
     Raises:
         FixedBatchError: the graph cannot be rewritten for any batch.
+        RangesNotSetError: the model is made for training for int8, and was not trained yet.
     """
     tf = require_tensorflow()
     own = _input_names(inputs)
@@ -106,6 +111,7 @@ def trace(
 
     traced = tf.function(call, autograph=False).get_concrete_function(*specs(batch))
     definition, given, returned = frozen_definition(traced)
+    trained_for_int8 = without_fake_quantization(definition)
     rebuilt_from = to_float32(definition)
     if batch is not None:
         open_batch(definition, batch, given)
@@ -122,6 +128,7 @@ def trace(
         outputs=tuple(map(_spec, frozen.outputs)),
         traced=traced,
         rebuilt_from=rebuilt_from,
+        trained_for_int8=trained_for_int8,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgevision.tensors import Array
+from edgevision_keras.graph.fake_quantization import has_trained_range
 from edgevision_keras.graph.nodes import add_constant
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require, require_tensorflow
@@ -239,7 +240,7 @@ def _end_of_affine(operation: Any, dependent: Collection[str], outputs: Collecti
         following = tensor.consumers()
         if tensor.op.name in outputs or len(following) != 1 or following[0].name in outputs:
             return end
-        if not _is_affine(following[0], tensor, dependent):
+        if not _is_affine(following[0], tensor, dependent) or has_trained_range(following[0].node_def):
             return end
         tensor = following[0].outputs[0]
         if following[0].type != "Identity":

@@ -13,7 +13,12 @@ from typing import Any
 from edgevision_keras.quantization.flow import FloatOperator
 from edgevision_keras.quantization.folding import FoldedGraph
 from edgevision_keras.quantization.onnx_float_model import OnnxFloatModel
-from edgevision_keras.quantization.onnx_integer_operations import FLOAT_RESULTS, integer_operations
+from edgevision_keras.quantization.onnx_integer_operations import (
+    FLOAT_RESULTS,
+    NOT_TRAINED,
+    REQUESTED,
+    integer_operations,
+)
 from edgevision_keras.quantization.prepare import PreparedNetwork
 
 
@@ -32,6 +37,9 @@ def quantize(
         An `onnx.ModelProto`, and the operators between its integer ones that compute in float.
     """
     model = OnnxFloatModel(content)
-    chosen = integer_operations(model, prepared.kept_in(model.weights(), keep_float))
+    kept = dict.fromkeys(prepared.kept_in(model.weights(), keep_float), REQUESTED)
     ranges = model.ranges(prepared, graph, symmetric=False)
+    if prepared.trained_ranges is not None:
+        kept |= dict.fromkeys(model.without_ranges(ranges), NOT_TRAINED)
+    chosen = integer_operations(model, kept)
     return model.quantized(chosen.names, ranges, FLOAT_RESULTS, symmetric=False), chosen.floats

@@ -93,13 +93,26 @@ class OnnxFloatModel:
     ) -> dict[str, Range]:
         """Name of a tensor -> its range; of a tensor that only the file has, its extremes on all images.
 
+        Of a network that was trained for int8, tensors without a range are left out.
+
         Args:
             prepared, graph, symmetric, extra_ranges: as for `PreparedNetwork.ranges_in`.
         """
         values = self._values(prepared.probe())
         found = prepared.ranges_in(values, graph, symmetric=symmetric, extra_ranges=extra_ranges)
+        if prepared.trained_ranges is not None:  # there are no images that others could be measured on
+            return found
         unknown = [name for name in values if name not in found]
         return found | self._extremes(unknown, prepared.images, symmetric)
+
+    def without_ranges(self, ranges: Mapping[str, Range]) -> list[str]:
+        """Names of the operations without weights that read or compute a tensor that has no range."""
+        return [
+            node.name
+            for node in self.nodes
+            if node.op_type not in WITH_WEIGHTS
+            and any(name in self.shapes and name not in ranges for name in (*node.input, *node.output))
+        ]
 
     def quantized(
         self,

@@ -23,6 +23,7 @@ BETWEEN = "between float operations"
 NORMALIZATION = "part of a normalization"
 ACTIVATION = "part of an activation that is one kernel in float"
 REQUESTED = "loses accuracy in int8"
+NOT_TRAINED = "no range from training"
 
 #: Products whose kernel also gives its sums in float.
 FLOAT_RESULTS = ("Gemm", "MatMul")
@@ -114,12 +115,12 @@ class IntegerOperations:
     floats: tuple[FloatOperator, ...]
 
 
-def integer_operations(model: OnnxFloatModel, kept: Collection[str]) -> IntegerOperations:
+def integer_operations(model: OnnxFloatModel, kept: Mapping[str, str]) -> IntegerOperations:
     """Choose the operations that are computed in integers.
 
     Args:
         model: the float file.
-        kept: names of operations that stay in float in any case.
+        kept: name of an operation that stays in float in any case -> the reason.
     """
     flow, interface = _read_flow(model)
     reasons: dict[int, str] = dict.fromkeys(_composed(flow), ACTIVATION)
@@ -127,7 +128,7 @@ def integer_operations(model: OnnxFloatModel, kept: Collection[str]) -> IntegerO
     bound, layers = set(), set()
     for step, (operator, node) in enumerate(zip(flow.steps, model.nodes, strict=True)):
         if operator.name in kept:
-            reasons[step] = REQUESTED
+            reasons[step] = kept[operator.name]
         elif not _has_kernel(node, model):
             reasons[step] = NO_KERNEL
         elif operator.operation == "Conv":

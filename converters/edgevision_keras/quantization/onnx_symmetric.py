@@ -135,7 +135,9 @@ def quantize(
         An `onnx.ModelProto`.
     """
     model = OnnxFloatModel(content)
+    ranges = model.ranges(prepared, graph, symmetric=True, extra_ranges=centred)
     excluded = {
+        *(model.without_ranges(ranges) if prepared.trained_ranges is not None else ()),
         *prepared.kept_in(model.weights(), keep_float),
         *_additions_of_constants(model),
         *_products_of_stacks(model),
@@ -145,7 +147,6 @@ def quantize(
         for node in model.nodes
         if node.op_type in _QUANTIZED_OPERATIONS and node.name not in excluded
     ]
-    ranges = model.ranges(prepared, graph, symmetric=True, extra_ranges=centred)
     # The output of a convolution reaches an addition or a rectifier in float; TensorRT computes both in the
     # same kernel.
     result = model.quantized(quantized, ranges, _QUANTIZED_OPERATIONS, symmetric=True)

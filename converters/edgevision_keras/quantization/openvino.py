@@ -35,7 +35,7 @@ def quantize(
     ranges = prepared.ranges_in(_probe_values(content, prepared), graph)
     # Ranges that are set afterwards need no statistics, but NNCF cannot do without any.
     model = _quantized(nncf, content, [prepared.probe()], kept)
-    if not _set_ranges(model, ranges):
+    if not _set_ranges(model, ranges, drop_others=prepared.trained_ranges is not None):
         model = _quantized(nncf, content, list(prepared.single_images()), kept)
         _set_ranges(model, ranges)
     return model
@@ -107,14 +107,25 @@ def _constant(node: Any) -> Any | None:
     return node if node.get_type_name() == "Constant" else None
 
 
-def _set_ranges(model: Any, ranges: dict[str, tuple[float, float]]) -> bool:
-    """Set our ranges in the operations that quantize activations; returns whether all are known."""
+def _set_ranges(
+    model: Any, ranges: dict[str, tuple[float, float]], *, drop_others: bool = False
+) -> bool:
+    """Set our ranges in the operations that quantize activations; returns whether all are known.
+
+    Args:
+        model: an `openvino.Model`.
+        ranges: name of a tensor -> its range.
+        drop_others: let tensors without a range stay float.
+    """
     all_known = True
     opset = require_openvino().opset13
     for node in model.get_ordered_ops():
         if node.get_type_name() != "FakeQuantize" or _constant(node.input_value(0).get_node()) is not None:
             continue
         activation_range = ranges.get(_tensor_name(node.input_value(0)))
+        if activation_range is None and drop_others:
+            node.output(0).replace(node.input_value(0))
+            continue
         if activation_range is None:
             all_known = False
             continue

@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from edgevision.artifact import QuantizationRecord
+from edgevision.artifact import FROM_TRAINING, QuantizationRecord
 from edgevision.converter import CalibrationData
 from edgevision.errors import ConversionError
 from edgevision.tensors import Array
@@ -90,6 +90,8 @@ class PreparedNetwork:
         logits: names of the tensors before the final activations of the outputs.
         unrounded: names of the layers whose weights each converter rounds itself.
         units: names of the last layers that stay float, because their outputs are numbers of different units.
+        trained_ranges: name of a tensor -> the range that the network was trained with, if it was trained for
+            int8. Only tensors with a range are in `origins` then, and what has none stays float.
     """
 
     folded: FoldedGraph
@@ -101,6 +103,7 @@ class PreparedNetwork:
     logits: tuple[str, ...]
     unrounded: tuple[str, ...]
     units: tuple[str, ...]
+    trained_ranges: Mapping[str, Range] | None = None
 
     def layers(self, keep_float: Collection[str] = ()) -> list[Layer]:
         """The layers with rounded weights, except those in `keep_float`."""
@@ -137,6 +140,9 @@ class PreparedNetwork:
         Args:
             symmetric: from -x to x.
         """
+        if self.trained_ranges is not None:
+            ranges = {name: as_range(*ends, symmetric) for name, ends in self.trained_ranges.items()}
+            return RangeChoice(FROM_TRAINING, {}, ranges)
         return self._symmetric if symmetric else self._asymmetric
 
     def record(self, tool: str, *, symmetric: bool = False) -> QuantizationRecord:

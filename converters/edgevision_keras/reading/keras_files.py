@@ -34,6 +34,8 @@ _OTHER_LIBRARIES = {
     "JaxLayer": ("JAX", "where JAX is installed, run model.export('DIR'), and convert that directory"),
     "FlaxLayer": ("JAX", "where JAX is installed, run model.export('DIR'), and convert that directory"),
 }
+#: The package that the layers of `edgevision_keras.training` are registered in.
+_OWN_PACKAGE = "edgevision>"
 #: Longer sequences stay loops: unrolled, their graphs take minutes to convert.
 _MOST_STEPS = 128
 
@@ -51,6 +53,11 @@ def open_keras_file(path: Path, trust_source: bool, imports: Sequence[str]) -> O
     """
     config, version = read_keras_archive(path)
     return _open_config(path, config, version, trust_source, imports, ".keras")
+
+
+def is_trained_for_int8(config: Any) -> bool:
+    """True for the configuration of a model that was made by `edgevision.quantization_aware`."""
+    return any(str(entry.get("registered_name")).startswith(_OWN_PACKAGE) for entry in entries(config))
 
 
 def open_h5_file(path: Path, trust_source: bool, imports: Sequence[str]) -> OpenModel:
@@ -79,6 +86,8 @@ def _open_config(
         check_config(config, path)
     generation = _KERAS_3 if version.startswith("3") else _KERAS_2
     keras = require_keras() if generation == _KERAS_3 else require_tf_keras()
+    if generation == _KERAS_3 and is_trained_for_int8(config):
+        importlib.import_module("edgevision_keras.training")  # registers its layers
     classes = _imported_classes(config, keras, imports)
     if not trust_source:
         _check_classes_known(config, keras, classes, path)

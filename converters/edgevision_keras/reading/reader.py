@@ -13,15 +13,17 @@ import numpy as np
 
 from edgevision.converter import SourceOptions, StatedPreprocessing
 from edgevision.errors import OptionError, SourceError, first_line
+from edgevision.system.folders import entries_below
 from edgevision.system.reading import MOST_MODEL_BYTES, read_file
 from edgevision_keras.graph.equivalents import with_common_operations
+from edgevision_keras.graph.fake_quantization import RangesNotSetError
 from edgevision_keras.graph.trace import FixedBatchError, ModelInput, Trace, trace
 from edgevision_keras.libraries import require_keras, require_tensorflow
 from edgevision_keras.reading.answers import check_answers
 from edgevision_keras.reading.archives import read_h5_attributes, read_keras_archive
 from edgevision_keras.reading.facts import find_facts
 from edgevision_keras.reading.inputs import model_inputs
-from edgevision_keras.reading.keras_files import open_h5_file, open_keras_file
+from edgevision_keras.reading.keras_files import is_trained_for_int8, open_h5_file, open_keras_file
 from edgevision_keras.reading.open_model import OpenModel
 from edgevision_keras.reading.packages import import_packages
 from edgevision_keras.reading.recognition import EXPECTED, H5, KERAS, SAVED_MODEL, explain, kind_of
@@ -67,6 +69,29 @@ class KerasReader:
             read_h5_attributes(path)
         elif kind == SAVED_MODEL:
             check_files(path)
+
+    def has_ranges(self, path: Path) -> bool:
+        """Return whether a file has ranges from a training for int8; see `RangedReader.has_ranges`.
+
+        Raises:
+            MissingRuntimeError: h5py is not installed.
+            SourceError: it is damaged.
+        """
+        return kind_of(path) == KERAS and is_trained_for_int8(read_keras_archive(path)[0])
+
+    def trains(self, model: object) -> bool:
+        """Return whether `model` is one of Keras; see `TrainingReader.trains`."""
+        return any(each.__module__.partition(".")[0] in ("keras", "tf_keras") for each in type(model).__mro__)
+
+    def quantization_aware(self, model: Any, *, symmetric: bool) -> Any:
+        """The model with the rounding of an int8 artifact in it; see `TrainingReader.quantization_aware`.
+
+        Raises:
+            OptionError: as `edgevision_keras.training.rewriting.quantization_aware`.
+        """
+        from edgevision_keras.training.rewriting import quantization_aware  # imports Keras
+
+        return quantization_aware(model, symmetric=symmetric)
 
     def explain(self, path: Path) -> str:
         """Describe a file that `reads` returns False for, in one line with the next step."""
@@ -121,6 +146,8 @@ class KerasReader:
         traced = replace(traced, frozen=with_common_operations(traced.frozen))
         digest = _sha256(path)
         description = model.description
+        if traced.trained_for_int8:
+            description += ", trained for int8"
         if traced.rebuilt_from:
             description += f" ({', '.join(sorted(traced.rebuilt_from))}, computed in float32)"
         versions = _versions(model.library) | dict(versions)
@@ -191,6 +218,11 @@ def _trace(model: OpenModel, inputs: Sequence[ModelInput], path: Path) -> Trace:
             "to take any batch; export it with an open batch: "
             "tf.TensorSpec((None, HEIGHT, WIDTH, CHANNELS)), or with model.export('DIR')"
         ) from error
+    except RangesNotSetError as error:
+        raise SourceError(
+            f"{path}: is made for training for int8, and no training has set the ranges of its activations yet; "
+            "train it with fit for one epoch or more, save it, and convert it then"
+        ) from error
     except Exception as error:
         batch = "an open batch" if model.batch is None else f"a batch of {model.batch}"
         shapes = " and ".join(f"(batch, {', '.join(map(str, each.model_shape))})" for each in inputs)
@@ -205,10 +237,13 @@ def _sha256(path: Path) -> str:
     if path.is_file():
         digest.update(_content(path))
         return digest.hexdigest()
-    for file in sorted(path.rglob("*"), key=lambda file: file.relative_to(path).as_posix()):
-        if file.is_file():
-            digest.update(file.relative_to(path).as_posix().encode() + b"\0")
-            digest.update(hashlib.sha256(_content(file)).digest())
+    try:
+        files = sorted((name, Path(entry.path)) for name, entry in entries_below(path) if entry.is_file())
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be listed: {error.strerror or error}") from error
+    for name, file in files:
+        digest.update(name.encode() + b"\0")
+        digest.update(hashlib.sha256(_content(file)).digest())
     return digest.hexdigest()
 
 

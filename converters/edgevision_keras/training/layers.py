@@ -1,0 +1,235 @@
+"""The layers of a network that is trained for int8.
+
+Weights and activations are rounded as an int8 artifact rounds them, and gradients pass the rounding as if it
+were not there: Jacob et al., Quantization and Training of Neural Networks for Efficient
+Integer-Arithmetic-Only Inference, 2018.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+_PACKAGE = "edgevision"
+#: A weight at the end of its range must not lose its gradient by a rounding error of the range's end.
+_BEYOND_THE_LARGEST = 1 + 1e-5
+#: Half of the range of weights that are all zero.
+_SMALLEST = 1e-12
+#: The narrowest range of an activation.
+_NARROWEST = 1e-6
+_MATRIX = 2
+
+
+@keras.saving.register_keras_serializable(_PACKAGE)
+class FakeQuantize(keras.layers.Layer):  # type: ignore[misc]
+    """Rounds an activation to the 256 levels of a range, which it learns from the batches it is trained on.
+
+    The range is the moving average of the smallest and the largest value of each batch, with zero in it, as
+    in section 3.1 of Jacob et al., 2018; of the first batches, their mean. A range that no batch has set rounds
+    nothing.
+
+    Args:
+        symmetric: the range is from -x to x, in 255 levels.
+        widest: the range is that of all batches, not the average: nothing that was seen is clipped.
+        momentum: weight of the range so far in the moving average, 0 to 1.
+    """
+
+    def __init__(
+        self, symmetric: bool = False, widest: bool = False, momentum: float = 0.99, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.symmetric, self.widest, self.momentum = symmetric, widest, momentum
+
+    def build(self, input_shape: Any) -> None:
+        """Create the ends of the range, and the number of batches that set them."""
+        create = {"shape": (), "initializer": "zeros", "trainable": False, "dtype": "float32"}
+        self.low = self.add_weight(name="low", **create)
+        self.high = self.add_weight(name="high", **create)
+        self.batches = self.add_weight(name="batches", **create)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """The rounded inputs; when training, after the range has learned from them."""
+        if training:
+            self._learn(ops.stop_gradient(ops.cast(inputs, "float32")))
+        low = ops.convert_to_tensor(self.low)
+        high = ops.maximum(self.high, low + _NARROWEST)
+        rounded = keras.quantizers.fake_quant_with_min_max_vars(
+            inputs, low, high, narrow_range=self.symmetric
+        )
+        return rounded if training else ops.where(ops.greater(self.batches, 0), rounded, inputs)
+
+    def _learn(self, values: Any) -> None:
+        low, high = ops.minimum(ops.min(values), 0.0), ops.maximum(ops.max(values), 0.0)
+        if self.symmetric:
+            high = ops.maximum(-low, high)
+            low = -high
+        if self.widest:
+            low, high = ops.minimum(self.low, low), ops.maximum(self.high, high)
+        else:
+            share = ops.maximum(1 - self.momentum, 1 / (self.batches + 1))
+            low, high = (
+                before + share * (now - before) for before, now in ((self.low, low), (self.high, high))
+            )
+        self.low.assign(low)
+        self.high.assign(high)
+        self.batches.assign_add(1.0)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the inputs."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that it was created with."""
+        own = {"symmetric": self.symmetric, "widest": self.widest, "momentum": self.momentum}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(_PACKAGE)
+class QuantizedLayer(keras.layers.Layer):  # type: ignore[misc]
+    """A layer that multiplies with weights, with its batch normalization, activation and ranges.
+
+    The normalization is folded into the weights with its moving statistics, as converters fold it, and these
+    are frozen: batch statistics in the folded weights change the rounding from step to step, and a network
+    that was trained already gains nothing from them (Krishnamoorthi, Quantizing deep convolutional networks for
+    efficient inference, 2018, section 3.2.2, freezes them after a while). Its factor and offset are trained.
+
+    Weights have one scale for each output, symmetric about zero; -127 to 127 are used.
+
+    Args:
+        layer: a `Dense`, or a convolution, without activation.
+        norm: the `BatchNormalization` after it, or `None`.
+        activation: the layer after that, or `None`.
+        rounds_product: the values before `activation` are rounded, which is needed unless it is a rectifier.
+        rounds_output: the values after it are rounded.
+        is_sequence: `layer` convolves images of one row, and this layer sequences: runtimes have no others.
+        symmetric, widest: as for `FakeQuantize`.
+    """
+
+    def __init__(
+        self,
+        layer: Any,
+        norm: Any = None,
+        activation: Any = None,
+        rounds_product: bool = False,
+        rounds_output: bool = True,
+        is_sequence: bool = False,
+        symmetric: bool = False,
+        widest: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.layer, self.norm, self.activation = layer, norm, activation
+        self.is_sequence, self.symmetric, self.widest = is_sequence, symmetric, widest
+        ranges = {"product_range": rounds_product, "output_range": rounds_output}
+        self.product_range, self.output_range = (
+            FakeQuantize(symmetric, widest, name=name) if rounds else None for name, rounds in ranges.items()
+        )
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights of its layers."""
+        shape = self._image_shape(input_shape)
+        for part in (self.layer, self.norm, self.product_range, self.activation, self.output_range):
+            if part is not None:
+                if not part.built:
+                    part.build(shape)
+                shape = part.compute_output_shape(shape)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """The outputs of the layers, with rounded weights and activations."""
+        outputs = self._product_of_any_rank(inputs)
+        if self.product_range is not None:
+            outputs = self.product_range(outputs, training=training)
+        if self.activation is not None:
+            outputs = self.activation(outputs)
+        return outputs if self.output_range is None else self.output_range(outputs, training=training)
+
+    def rounded_kernel(self) -> Any:
+        """The weights with the normalization folded in, on the int8 grid of each output."""
+        kernel = ops.convert_to_tensor(self.layer.kernel)
+        by_output = self._outputs_last(kernel)
+        if self.norm is not None:
+            by_output = by_output * self._factor()
+        axes = tuple(range(len(by_output.shape) - 1))
+        largest = ops.stop_gradient(ops.max(ops.abs(by_output), axis=axes))
+        end = ops.maximum(largest * _BEYOND_THE_LARGEST, _SMALLEST)
+        rounded = keras.quantizers.fake_quant_with_min_max_vars(
+            by_output, -end, end, narrow_range=True, axis=-1
+        )
+        return self._as_in_layer(rounded, kernel.shape)
+
+    def _product_of_any_rank(self, inputs: Any) -> Any:
+        """The product, with the bias next to it also where runtimes reshape before they multiply."""
+        if self.is_sequence:
+            return ops.squeeze(self._product(ops.expand_dims(inputs, 1)), 1)
+        if isinstance(self.layer, keras.layers.Dense) and len(inputs.shape) > _MATRIX:
+            rows = ops.reshape(inputs, (-1, inputs.shape[-1]))
+            inner = ops.shape(inputs)[1:-1]
+            return ops.reshape(self._product(rows), (-1, *inner, self.layer.units))
+        return self._product(inputs)
+
+    def _product(self, inputs: Any) -> Any:
+        """The layer's product with the folded weights, and the folded bias."""
+        bias = ops.convert_to_tensor(self.layer.bias) if self.layer.use_bias else None
+        replaced = [(self.layer.kernel, self.rounded_kernel())]
+        if self.norm is not None:
+            shifted = (0.0 if bias is None else bias) - ops.convert_to_tensor(self.norm.moving_mean)
+            offset = 0.0 if self.norm.beta is None else ops.convert_to_tensor(self.norm.beta)
+            bias = shifted * self._factor() + offset
+        if self.layer.use_bias:
+            replaced.append((self.layer.bias, bias))
+        # The layer multiplies in its own way, with other weights.
+        with keras.StatelessScope(state_mapping=replaced):
+            outputs = self.layer(inputs)
+        return outputs if self.layer.use_bias or bias is None else outputs + bias
+
+    def _factor(self) -> Any:
+        """The factor of each output by which the normalization scales: (outputs,)."""
+        spread = ops.sqrt(ops.convert_to_tensor(self.norm.moving_variance) + self.norm.epsilon)
+        return (1.0 if self.norm.gamma is None else ops.convert_to_tensor(self.norm.gamma)) / spread
+
+    def _outputs_last(self, kernel: Any) -> Any:
+        """The weights with one axis of outputs, the last."""
+        if hasattr(self.layer, "depth_multiplier"):
+            return ops.reshape(kernel, (*kernel.shape[:-2], -1))
+        return ops.swapaxes(kernel, -1, -2) if _is_transposed(self.layer) else kernel
+
+    def _as_in_layer(self, weights: Any, shape: Any) -> Any:
+        return ops.swapaxes(weights, -1, -2) if _is_transposed(self.layer) else ops.reshape(weights, shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the layer's outputs."""
+        shape = tuple(self.layer.compute_output_shape(self._image_shape(input_shape)))
+        return (shape[0], *shape[2:]) if self.is_sequence else shape
+
+    def _image_shape(self, input_shape: Any) -> Any:
+        return (input_shape[0], 1, *input_shape[1:]) if self.is_sequence else input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that it was created with, its layers serialized."""
+        parts = {"layer": self.layer, "norm": self.norm, "activation": self.activation}
+        serialized = {
+            name: part and keras.saving.serialize_keras_object(part) for name, part in parts.items()
+        }
+        ranges = {
+            "rounds_product": self.product_range is not None,
+            "rounds_output": self.output_range is not None,
+            "is_sequence": self.is_sequence,
+            "symmetric": self.symmetric,
+            "widest": self.widest,
+        }
+        return {**super().get_config(), **serialized, **ranges}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> QuantizedLayer:
+        """The layer with this configuration."""
+        parts = {
+            name: config[name] and keras.saving.deserialize_keras_object(config[name])
+            for name in ("layer", "norm", "activation")
+        }
+        return cls(**{**config, **parts})
+
+
+def _is_transposed(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.Conv2DTranspose)
