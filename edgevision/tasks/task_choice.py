@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from edgevision.errors import MissingOptionError, OptionError, PluginFailedError, first_line
-from edgevision.system.log import info
+from edgevision.errors import MissingOptionError, OptionError
 from edgevision.tasks.kind import Claim, NetworkFacts, TaskKind, check_task_options, task_kind, task_kinds
 
 
@@ -77,16 +76,8 @@ def choose_task(network: NetworkFacts) -> TaskChoice:
 
 
 def _claims(network: NetworkFacts) -> list[tuple[TaskKind, Claim]]:
-    claims = []
-    for kind in task_kinds().values():
-        try:
-            claim = kind.recognise(network)
-        except PluginFailedError as error:  # of a third party's plugin: the others go on without it
-            info("task '%s' fails to look at the outputs: %s", kind.name, first_line(error))
-            continue
-        if claim is not None:
-            claims.append((kind, claim))
-    return claims
+    answers = network.plugins.answers(task_kinds(), lambda kind: kind.recognise(network))
+    return [(kind, claim) for kind, claim in answers if claim is not None]
 
 
 def _may_need_a_decoder(network: NetworkFacts) -> bool:
