@@ -107,9 +107,7 @@ def _constant(node: Any) -> Any | None:
     return node if node.get_type_name() == "Constant" else None
 
 
-def _set_ranges(
-    model: Any, ranges: dict[str, tuple[float, float]], *, drop_others: bool = False
-) -> bool:
+def _set_ranges(model: Any, ranges: dict[str, tuple[float, float]], *, drop_others: bool = False) -> bool:
     """Set our ranges in the operations that quantize activations; returns whether all are known.
 
     Args:

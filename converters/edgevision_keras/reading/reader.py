@@ -219,8 +219,8 @@ def _trace(model: OpenModel, inputs: Sequence[ModelInput], path: Path) -> Trace:
         ) from error
     except RangesNotSetError as error:
         raise SourceError(
-            f"{path}: is made for training for int8, and no training has set the ranges of its activations yet; "
-            "train it with fit for one epoch or more, save it, and convert it then"
+            f"{path}: is made for training for int8, and no training has set the ranges of its activations "
+            "yet; train it with fit for one epoch or more, save it, and convert it then"
         ) from error
     except Exception as error:
         batch = "an open batch" if model.batch is None else f"a batch of {model.batch}"
