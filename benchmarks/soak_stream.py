@@ -5,6 +5,9 @@ Each pair of backend and kind of session has a process of its own, and all run a
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import math
 import subprocess
 import sys
 import time
@@ -30,12 +33,34 @@ _ERRORS, _MOST_MB_PER_HOUR = 3.0, 4.0
 
 
 class Sample(NamedTuple):
-    """Resources of a process and its children at one time."""
+    """Resources of a process and its children at one time.
+
+    Attributes:
+        at_s: since the stream began.
+        resident_mb: memory of all.
+        allocated_mb, objects: of this process alone: what glibc's allocator gave out and did not get back,
+            and blocks of Python objects. These tell a leak from an allocator that has not settled yet.
+        descriptors, threads: of all.
+    """
 
     at_s: float
     resident_mb: float
+    allocated_mb: float
+    objects: int
     descriptors: int
     threads: int
+
+
+class _Allocations(ctypes.Structure):
+    """As ``struct mallinfo2`` of glibc."""
+
+    _fields_ = (
+        *((f"unused_{place}", ctypes.c_size_t) for place in range(4)),
+        ("in_mappings", ctypes.c_size_t),  # hblkhd
+        *((f"unused_{place}", ctypes.c_size_t) for place in range(5, 7)),
+        ("in_use", ctypes.c_size_t),  # uordblks
+        *((f"unused_{place}", ctypes.c_size_t) for place in range(8, 10)),
+    )
 
 
 def soak_all(minutes: float, fps: float) -> bool:
@@ -73,7 +98,8 @@ def soak(backend: str, how: str, minutes: float, fps: float) -> bool:
                 )
                 minute_began, answer_ms, age_ms = now, [], []
         counters = stream.counters
-    slope, error = _slope_mb_per_hour(samples)
+    slope, error = _slope_per_hour(samples, 1)
+    allocated, objects = _slope_per_hour(samples, 2), _slope_per_hour(samples, 3)
     later = [sample for sample in samples if sample.at_s >= _WARM_UP_S]
     descriptors = max(sample.descriptors for sample in later) - later[0].descriptors
     threads = max(sample.threads for sample in later) - later[0].threads
@@ -81,7 +107,9 @@ def soak(backend: str, how: str, minutes: float, fps: float) -> bool:
     click.echo(
         f"{name}: {counters.answered} of {counters.captured} frames answered, dropped {counters.dropped}; "
         f"memory {slope:+.2f} MB per hour (standard error {error:.2f}), {later[0].resident_mb:.1f} MB after "
-        f"the first minute, {later[-1].resident_mb:.1f} MB at the end; descriptors {descriptors:+d}, threads "
+        f"the first minute, {later[-1].resident_mb:.1f} MB at the end; allocated in this process "
+        f"{allocated[0]:+.3f} MB per hour ({allocated[1]:.3f}), Python objects {objects[0]:+.0f} per hour "
+        f"({objects[1]:.0f}); descriptors {descriptors:+d}, threads "
         f"{threads:+d}: {'GROWS' if grows else 'ok'}"
     )
     return not grows
@@ -105,24 +133,25 @@ def _told(answer_ms: list[float], age_ms: list[float], sample: Sample) -> str:
     )
 
 
-def _slope_mb_per_hour(samples: list[Sample]) -> tuple[float, float]:
-    """Slope of the resident memory after the warm-up, by least squares, and its standard error.
+def _slope_per_hour(samples: list[Sample], field: int) -> tuple[float, float]:
+    """Slope of a field of the samples after the warm-up, by least squares, and its standard error.
 
     Neighbouring samples are not independent: the error is that of means over ten of them.
     """
-    later = np.array([sample[:2] for sample in samples if sample.at_s >= _WARM_UP_S])
+    later = np.array([(sample.at_s, sample[field]) for sample in samples if sample.at_s >= _WARM_UP_S])
     means = later[: len(later) // 10 * 10].reshape(-1, 10, 2).mean(1)
     if len(means) < 3:
         raise click.UsageError("--minutes: expected 3 at least: the first one is not counted")
-    hours, mb = means[:, 0] / 3600, means[:, 1]
-    slope, start = np.polyfit(hours, mb, 1)
-    residuals = mb - (slope * hours + start)
-    variance = float(residuals @ residuals) / (len(mb) - 2)
+    hours, values = means[:, 0] / 3600, means[:, 1]
+    slope, start = np.polyfit(hours, values, 1)
+    residuals = values - (slope * hours + start)
+    variance = float(residuals @ residuals) / (len(values) - 2)
     return float(slope), float(np.sqrt(variance / ((hours - hours.mean()) ** 2).sum()))
 
 
 def _sample(at_s: float) -> Sample:
     """Of this process and its children, which an isolated session has."""
+    gc.collect()  # what is garbage by now is no growth
     pids = ["self", *_children()]
     pages = descriptors = threads = 0
     for pid in pids:
@@ -133,7 +162,17 @@ def _sample(at_s: float) -> Sample:
             threads += sum(1 for _ in (process / "task").iterdir())
         except OSError:  # it ended meanwhile
             continue
-    return Sample(at_s, pages * 4096 / 1e6, descriptors, threads)
+    return Sample(at_s, pages * 4096 / 1e6, _allocated_mb(), sys.getallocatedblocks(), descriptors, threads)
+
+
+def _allocated_mb() -> float:
+    """By this process from glibc, which has to be 2.33 or later; nan elsewhere."""
+    mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo is None:
+        return math.nan
+    mallinfo.restype = _Allocations
+    found = mallinfo()
+    return float(found.in_use + found.in_mappings) / 1e6
 
 
 def _children() -> Iterator[str]:

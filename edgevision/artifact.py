@@ -117,6 +117,9 @@ def is_calibrated(precision: str) -> bool:
     return standard_precision(precision) in CALIBRATED
 
 
+#: Name of EdgeVision's own description in an artifact's metadata; see `edgevision.description`.
+DESCRIPTION_KEY = "edgevision"
+
 #: Precision of an ``int8`` artifact that has some layers in float32.
 MIXED = "int8-mixed"
 

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
 
-from edgevision.artifact import Artifact
+from edgevision.artifact import DESCRIPTION_KEY, Artifact
 from edgevision.errors import ArtifactError
 from edgevision.system.shown import shown
 
 #: Name of the complete description in an artifact's metadata.
-KEY = "edgevision"
+KEY = DESCRIPTION_KEY
 _VERSION = 1
 _LARGEST_BYTES = 16_000_000
 

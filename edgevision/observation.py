@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgevision.errors import first_line
-from edgevision.system.clock import Instant
 from edgevision.system.log import warning
+
+if TYPE_CHECKING:  # who loads a model does not wait for clocks
+    from edgevision.system.clock import Instant
 
 #: The hooks of observers; see `edgevision.hookspecs`.
 HOOKS = (

@@ -150,6 +150,8 @@ class CheckedSession:
             allowed that; else empty.
         reports_placement: whether every other node is known to run on `device`; `False` where the runtime
             does not tell.
+        call_threads: CPU threads that one call uses: `threads`, or what the runtime is known to choose; else
+            `None`.
     """
 
     def __init__(self, session: Session, backend: str, threads: int | None = None) -> None:
@@ -161,6 +163,7 @@ class CheckedSession:
         self.precision: str = session.precision
         self.fallback_nodes: tuple[str, ...] = getattr(session, "fallback_nodes", ())
         self.reports_placement: bool = getattr(session, "reports_placement", False)
+        self.call_threads: int | None = threads or getattr(session, "call_threads", None)
         self._session = session
         self._fixed = tuple(spec for spec in self.inputs if spec.shape and not spec.dynamic_batch)
         bytes_per_image = [prod(spec.with_batch(1)) * np.dtype(spec.dtype).itemsize for spec in self.inputs]

@@ -118,6 +118,7 @@ class PooledSession:
         slots: the pool.
         fallback_nodes: names of the nodes that run on the CPU, where the caller allowed it.
         reports_placement: whether every other node is known to run on `device`.
+        call_threads: CPU threads that one call uses; `None` where the runtime does not tell.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -127,6 +128,7 @@ class PooledSession:
     slots: SlotPool
     fallback_nodes: tuple[str, ...] = ()
     reports_placement: bool = False
+    call_threads: int | None = None
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """As `Session.run`."""

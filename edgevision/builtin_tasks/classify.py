@@ -9,7 +9,7 @@ from edgevision.errors import OptionError
 from edgevision.streaming.records import ABSTAINED
 from edgevision.system.decimals import percent
 from edgevision.tasks.description import ClassifyTask
-from edgevision.tasks.kind import Claim, ModelParts, NetworkFacts, TaskOption
+from edgevision.tasks.kind import Claim, DecisionDifference, ModelParts, NetworkFacts, TaskOption
 from edgevision.tasks.texts import TaskTexts
 
 if TYPE_CHECKING:
@@ -106,6 +106,20 @@ class ClassifyKind:
         from edgevision.bundle.expectations import same_values
 
         return same_values(found, known)
+
+    def decision_words(self, result: Mapping[str, Any]) -> str:
+        """As `DecidingKind.decision_words`."""
+        from edgevision.journal.decisions import class_words
+
+        return class_words(result)
+
+    def compare_decisions(
+        self, recorded: Mapping[str, Any], replayed: Mapping[str, Any]
+    ) -> DecisionDifference:
+        """As `DecidingKind.compare_decisions`: by the top class, and by the class of interest."""
+        from edgevision.journal.decisions import compare_classes
+
+        return compare_classes(recorded, replayed)
 
 
 def _none_above(result: Classification) -> str:

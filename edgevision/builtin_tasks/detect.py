@@ -11,7 +11,7 @@ import numpy as np
 from edgevision.errors import OptionError
 from edgevision.system.decimals import percent
 from edgevision.tasks.description import DetectTask
-from edgevision.tasks.kind import Claim, ModelParts, NetworkFacts, TaskOption
+from edgevision.tasks.kind import Claim, DecisionDifference, ModelParts, NetworkFacts, TaskOption
 from edgevision.tasks.texts import TaskTexts
 
 if TYPE_CHECKING:
@@ -114,6 +114,20 @@ class DetectKind:
         from edgevision.bundle.expectations import same_objects
 
         return same_objects(found, known, task.score_threshold)
+
+    def decision_words(self, result: Mapping[str, Any]) -> str:
+        """As `DecidingKind.decision_words`."""
+        from edgevision.journal.decisions import object_words
+
+        return object_words(result["objects"])
+
+    def compare_decisions(
+        self, recorded: Mapping[str, Any], replayed: Mapping[str, Any]
+    ) -> DecisionDifference:
+        """As `DecidingKind.compare_decisions`: by class and place of each object."""
+        from edgevision.journal.decisions import compare_objects
+
+        return compare_objects(recorded, replayed)
 
 
 def _corners(box: Sequence[float]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgevision.tasks.description import GenerateTask
-from edgevision.tasks.kind import Claim, ModelParts, NetworkFacts, TaskOption
+from edgevision.tasks.kind import Claim, DecisionDifference, ModelParts, NetworkFacts, TaskOption
 from edgevision.tasks.texts import TaskTexts
 
 if TYPE_CHECKING:
@@ -80,3 +80,15 @@ class GenerateKind:
         from edgevision.evaluation.generate_task import GenerateEvaluation
 
         return GenerateEvaluation()
+
+    def decision_words(self, result: Mapping[str, Any]) -> str:
+        """As `DecidingKind.decision_words`."""
+        return str(result.get("sha256", ""))[:12]
+
+    def compare_decisions(
+        self, recorded: Mapping[str, Any], replayed: Mapping[str, Any]
+    ) -> DecisionDifference:
+        """As `DecidingKind.compare_decisions`: bit by bit."""
+        from edgevision.journal.decisions import compare_images
+
+        return compare_images(recorded, replayed)

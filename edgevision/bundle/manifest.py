@@ -22,6 +22,7 @@ from edgevision.system.schema_version import newer_schema
 from edgevision.system.shown import shown
 from edgevision.system.strict_json import JsonError, read_json
 from edgevision.tasks.description import Task, task_from_dict, task_to_dict
+from edgevision.tasks.kind import task_kinds
 from edgevision.tasks.score_calibration import ScoreCalibration, score_calibration_from
 from edgevision.tensors import Quantization, TensorSpec
 
@@ -214,7 +215,7 @@ def _manifest(reader: _Fields) -> Manifest:
         raise BundleError(f"{reader.where}: field 'versions': expected names and texts, got {versions!r:.80}")
     manifest = Manifest(
         created=reader.get("created", str),
-        task=task_from_dict(reader.get("task", dict), f"{reader.where}: task"),
+        task=_task(reader),
         preprocessing=_preprocessing(reader),
         source=SourceEntry(
             source.get("name", str), source.get("description", str), source.get("sha256", str)
@@ -239,6 +240,16 @@ def _manifest(reader: _Fields) -> Manifest:
         if twice is not None:
             raise BundleError(f"{reader.where}: lists {what} '{twice}' twice, which contradict each other")
     return manifest
+
+
+def _task(fields: _Fields) -> Task:
+    document, where = fields.get("task", dict), f"{fields.where}: task"
+    name, provenance = document.get("name"), _provenance(fields)
+    if name not in task_kinds():
+        for record in () if provenance is None else provenance.plugins:
+            if (record.role, record.name) == ("task", name) and record.install_command:
+                raise BundleError(f"{where}: '{name}' is not installed; run: {record.install_command}")
+    return task_from_dict(document, where)
 
 
 def _provenance(fields: _Fields) -> Provenance | None:

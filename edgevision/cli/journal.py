@@ -218,7 +218,7 @@ def _words(row: JournalRow) -> str:
     result = answer.get("result")
     words = [row.kind, row.status, *(str(document.get(name, "")) for name in ("backend", "precision"))]
     try:
-        words.append("" if result is None else words_of(result))
+        words.append("" if result is None else words_of(result, document.get("task")))
     except (KeyError, TypeError, ValueError, AttributeError):  # of a caller's own form
         words.append("")
     words += [str(answer.get("message", "")), str(answer.get("source", answer.get("index", "")))]

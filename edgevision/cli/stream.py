@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -38,10 +38,13 @@ from edgevision.cli.output.stream_line import StreamLine, stream_line
 from edgevision.cli.output.window import window
 from edgevision.errors import OptionError, OutputError
 from edgevision.health import Health
+from edgevision.hookspecs import hookimpl
 from edgevision.imaging.pixels import Pixels
 from edgevision.imaging.view import viewable
+from edgevision.observation import StreamEvent
 from edgevision.observing.observe import observe
 from edgevision.preview.address import DEFAULT_HOST, DEFAULT_PORT, Address, address_of
+from edgevision.streaming.policy import WAIT
 from edgevision.streaming.records import OK, STALE, StreamFrame, StreamResult, record_of
 from edgevision.streaming.settings import StreamSettings
 from edgevision.streaming.stream import Stream
@@ -49,6 +52,9 @@ from edgevision.streaming.video_writer import VideoWriter, check_video_path
 from edgevision.system.files import LineFile, OutputState, check_folder_of
 from edgevision.tasks.image_model import ImageModel
 from edgevision.tasks.kind import kind_of
+
+if TYPE_CHECKING:  # SQLite and the chain are imported where they are used
+    from edgevision.journal.journal import Journal
 
 #: Receives each frame with its result.
 Sink = Callable[[StreamFrame, StreamResult[Any]], object]
@@ -183,8 +189,23 @@ def command(model: Path, source: str, **arguments: Any) -> None:
         )
         if preview is not None:
             sinks.append(_preview(stack, model, network, stream, preview, arguments["top"] or 1))
+        if journal is not None:
+            stack.enter_context(observe(_Patience(journal, stream)))
         line = stream_line(verbosity() < 0 or jsonl == _STDOUT, _health_of(network))
         _consume(stream, sinks, line)
+
+
+class _Patience:
+    """Lets a journal wait for room where the source of a stream waits, too: then it has every frame."""
+
+    def __init__(self, journal: Journal, stream: Stream[Any]) -> None:
+        self._journal = journal
+        self._stream = stream
+
+    @hookimpl
+    def edgevision_stream_event(self, event: StreamEvent) -> None:
+        """The policy is known once the source is open, which is an event."""
+        self._journal.waits = self._stream.policy == WAIT.name
 
 
 def _health_of(network: ImageModel[Any]) -> Callable[[], Health] | None:
@@ -284,7 +305,8 @@ def _preview(
     from edgevision.preview.server import served
 
     draw = partial(_drawn, network, top=top, least=_LEAST_PREVIEW)
-    live = Live(stream, draw, _health_of(network))
+    kind = kind_of(network.task)
+    live = Live(stream, draw, _health_of(network), lambda result: kind.lines(result, top))
     metrics = stack.enter_context(observe(Metrics()))
     metrics.watch(network)
     url = stack.enter_context(served(live, card_of(path, network, stream), metrics.text, address))

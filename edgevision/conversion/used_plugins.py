@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from edgevision.bundle.provenance import PluginRecord
 from edgevision.plugins import Registry
-from edgevision.tasks.description import DetectTask, Task
+from edgevision.tasks.description import Task
 
 
 def used_plugins(
@@ -23,8 +23,10 @@ def used_plugins(
     """
     used = [("reader", reader), *(("converter", one) for one in converters)]
     used += [("backend", one) for one in backends]
-    if isinstance(task, DetectTask):
-        used.append(("decoder", task.decoder))
+    used.append(("task", task.name))
+    decoder = getattr(task, "decoder", None)
+    if isinstance(decoder, str):
+        used.append(("decoder", decoder))
     return tuple(_record(role, name, plugins) for role, name in dict.fromkeys(used))
 
 

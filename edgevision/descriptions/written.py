@@ -167,6 +167,8 @@ def _model_api_obstacles(description: ModelDescription, outputs: Sequence[str]) 
         if description.temperature is not None:
             obstacles.append("a temperature")
         return obstacles
+    if task["name"] != "detect":
+        return [f"the task '{task['name']}'"]
     if not _is_yolov8(task, outputs):
         return ["outputs of another form than YOLOv8's"]
     if task["decoder_settings"]["box_unit"] != "pixels":

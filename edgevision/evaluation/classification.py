@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.backend import Session
-from edgevision.bundle.known_answers import KnownImages
-from edgevision.datasets.image_sets import ImageSet
-from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
+from edgevision.evaluation.network_inputs import ImageInputs
 from edgevision.evidence.operating_points import with_point
+from edgevision.imaging.frame import Frame
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.changes import Flip, name_of
 from edgevision.metrics.classification import Members, Truth, classify_measures, members, predicted_classes
@@ -36,7 +34,7 @@ from edgevision.tasks.score_calibration import ScoreCalibration
 from edgevision.tensors import Array
 
 
-class ClassificationEvaluator:
+class ClassificationEvaluator(ImageInputs):
     """Compares classifiers with their source; see `Evaluator`.
 
     Args:
@@ -100,6 +98,12 @@ class ClassificationEvaluator:
         """The scores of each image, float32 ``(classes,)``."""
         return list(model.scores(images))
 
+    def resized_answers(
+        self, model: Classifier, frames: Sequence[Frame], sizes_wh: Sequence[tuple[int, int]]
+    ) -> Sequence[Scores]:
+        """As `SampledEvaluator.resized_answers`: scores have no coordinates."""
+        return list(model.scores(frames))
+
     def at(self, places: Sequence[int]) -> ClassificationEvaluator:
         """The evaluator of some of the evaluation images, by their indices; without an operating point."""
         evaluator = ClassificationEvaluator(
@@ -112,14 +116,6 @@ class ClassificationEvaluator:
         )
         evaluator._multi_label = self._multi_label
         return evaluator
-
-    def network_inputs(self, source: Session, examples: ImageSet) -> PreprocessedImages:
-        """As `Evaluator.network_inputs`."""
-        return PreprocessedImages(source.inputs[0], self.preprocessing, examples)
-
-    def known_inputs(self, source: Session, examples: ImageSet, places: Sequence[int]) -> KnownImages:
-        """As `Evaluator.known_inputs`."""
-        return known_images(self.preprocessing, examples, places)
 
     def compare(self, source: Sequence[Scores], artifact: Sequence[Scores]) -> Comparison:
         """As `compare_scores`, with the ground truth of the evaluation set."""

@@ -8,12 +8,11 @@ from functools import partial
 
 import numpy as np
 
-from edgevision.backend import Session
-from edgevision.bundle.known_answers import KnownImages
 from edgevision.datasets.annotations import Annotations
-from edgevision.datasets.image_sets import ImageSet
 from edgevision.decoder import Decoder
-from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
+from edgevision.evaluation.network_inputs import ImageInputs
+from edgevision.imaging.frame import Frame
+from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.box_matching import Match, match
 from edgevision.metrics.changes import BoxChange, name_of
@@ -38,7 +37,7 @@ _LEAST_SCORE = 0.01
 _MOST = 100
 
 
-class DetectionEvaluator:
+class DetectionEvaluator(ImageInputs):
     """Compares detectors with their source; see `Evaluator`.
 
     Two boxes of source and artifact match if they have the same class and an IoU of at least 0.5, both above
@@ -106,6 +105,17 @@ class DetectionEvaluator:
         """All detections in each image, including those far below the threshold."""
         return model.detect_batch(images, task=self._all)
 
+    def resized_answers(
+        self, model: Detector, frames: Sequence[Frame], sizes_wh: Sequence[tuple[int, int]]
+    ) -> Sequence[Detections]:
+        """As `SampledEvaluator.resized_answers`."""
+        found = model.detect_batch(list(frames), task=self._all)
+        placements = [placement_of(self.preprocessing, size_wh) for size_wh in sizes_wh]
+        return [
+            replace(one, boxes_xyxy=placement.to_image(one.boxes_xyxy))
+            for one, placement in zip(found, placements, strict=True)
+        ]
+
     def at(self, places: Sequence[int]) -> DetectionEvaluator:
         """The evaluator of some of the evaluation images, by their indices."""
         return DetectionEvaluator(
@@ -117,14 +127,6 @@ class DetectionEvaluator:
             [self._image_names[place] for place in places] if self._image_names else (),
             groups=None if self.groups is None else self.groups[list(places)],
         )
-
-    def network_inputs(self, source: Session, examples: ImageSet) -> PreprocessedImages:
-        """As `Evaluator.network_inputs`."""
-        return PreprocessedImages(source.inputs[0], self.preprocessing, examples)
-
-    def known_inputs(self, source: Session, examples: ImageSet, places: Sequence[int]) -> KnownImages:
-        """As `Evaluator.known_inputs`."""
-        return known_images(self.preprocessing, examples, places)
 
     def compare(self, source: Sequence[Detections], artifact: Sequence[Detections]) -> Comparison:
         """As `Evaluator.compare`; the differences are those of the scores of matched boxes."""

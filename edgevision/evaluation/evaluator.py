@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 from edgevision.backend import Session
 from edgevision.bundle.known_answers import KnownInputs
 from edgevision.converter import CalibrationData
+from edgevision.imaging.frame import Frame
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.comparison import Comparison
 from edgevision.metrics.measures import Measures
@@ -80,6 +81,21 @@ class SampledEvaluator(Evaluator, Protocol):
 
     def at(self, places: Sequence[int]) -> Evaluator:
         """The evaluator of the evaluation images with these indices."""
+        ...
+
+    def resized_answers(
+        self, model: Any, frames: Sequence[Frame], sizes_wh: Sequence[tuple[int, int]]
+    ) -> Sequence[Any] | None:
+        """The answers about images that have been resized already, in coordinates of the images themselves.
+
+        Args:
+            model: a result of `model`.
+            frames: the images, at the size of the network's input.
+            sizes_wh: width and height of each image before that.
+
+        Returns:
+            `None` for a model that does not resize its images.
+        """
         ...
 
 

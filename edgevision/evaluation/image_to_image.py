@@ -9,10 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.backend import Session
-from edgevision.bundle.known_answers import KnownImages
-from edgevision.datasets.image_sets import ImageSet
-from edgevision.evaluation.network_inputs import PreprocessedImages, known_images
+from edgevision.evaluation.network_inputs import ImageInputs
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.changes import PixelChange, name_of
 from edgevision.metrics.comparison import MOST_IMAGES, Comparison, GenerateDetails, pair
@@ -27,7 +24,7 @@ from edgevision.tensors import Array
 Floats = NDArray[np.float64]
 
 
-class ImageToImageEvaluator:
+class ImageToImageEvaluator(ImageInputs):
     """Compares image-to-image models with their source; see `Evaluator`.
 
     Agreement is the mean structural similarity (SSIM) of the images of an artifact and of its source.
@@ -73,14 +70,6 @@ class ImageToImageEvaluator:
     def answers(self, model: ImageToImage, images: Sequence[Array]) -> Sequence[Pixels]:
         """The output image for each image."""
         return [outputs[0] for outputs in model(list(images))]
-
-    def network_inputs(self, source: Session, examples: ImageSet) -> PreprocessedImages:
-        """As `Evaluator.network_inputs`."""
-        return PreprocessedImages(source.inputs[0], self.preprocessing, examples)
-
-    def known_inputs(self, source: Session, examples: ImageSet, places: Sequence[int]) -> KnownImages:
-        """As `Evaluator.known_inputs`."""
-        return known_images(self.preprocessing, examples, places)
 
     def compare(self, source: Sequence[Pixels], artifact: Sequence[Pixels]) -> Comparison:
         """As `compare_images`, with PSNR and SSIM against ground truth where known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,12 @@ from edgevision.backend import Session
 from edgevision.bundle.known_answers import KnownImages, KnownTensors
 from edgevision.calibration.synthetic import first_noise
 from edgevision.datasets.image_sets import ImageSet
-from edgevision.imaging.decode import as_image
+from edgevision.imaging.decode import as_frame, as_image
 from edgevision.imaging.frame import Frame
-from edgevision.imaging.levels import shares_of_white
+from edgevision.imaging.levels import known_levels, shares_of_white
 from edgevision.imaging.pixels import as_rgb
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
+from edgevision.imaging.tiles import axis_tiles, padded_image
 from edgevision.session import CheckedSession
 from edgevision.tensors import Array, TensorSpec
 
@@ -48,6 +50,47 @@ class PreprocessedImages:
             yield {self._spec.name: tensor}
 
 
+class TileInputs:
+    """The network's inputs for tiles of a set's images, `TILES` of each, spread over the image.
+
+    Args:
+        spec: the source's input.
+        preprocessing: from a tile to that input.
+        images: the set.
+        overlap: pixels that neighbouring tiles share.
+    """
+
+    #: Tiles of one image; of a small image some are the same.
+    TILES = 4
+
+    def __init__(
+        self, spec: TensorSpec, preprocessing: Preprocessing, images: ImageSet, overlap: int
+    ) -> None:
+        self._spec = spec
+        self._preprocessing = preprocessing
+        self._images = images
+        self._overlap = overlap
+
+    def __len__(self) -> int:
+        return self.TILES * len(self._images)
+
+    def __iter__(self) -> Iterator[NetworkInputs]:
+        preprocess = Preprocessor(self._preprocessing, self._spec)
+        width, height = self._preprocessing.size_wh
+        for image in self._images:
+            frame = known_levels(as_frame(image), self._preprocessing.mapping)
+            rows = axis_tiles(frame.pixels.shape[0], height, height, self._overlap)
+            columns = axis_tiles(frame.pixels.shape[1], width, width, self._overlap)
+            pixels = padded_image(frame.pixels, rows, columns)
+            corners = [(top, left) for top in rows.starts for left in columns.starts]
+            places = np.linspace(0, len(corners) - 1, self.TILES).round().astype(int)
+            for top, left in (corners[place] for place in places.tolist()):
+                tensor = np.zeros(self._spec.with_batch(1), self._spec.dtype)
+                part = np.ascontiguousarray(pixels[top : top + height, left : left + width])
+                preprocess.put(replace(frame, pixels=part), tensor[0])
+                yield {self._spec.name: tensor}
+
+
 def known_images(preprocessing: Preprocessing, images: ImageSet, places: Sequence[int]) -> KnownImages:
     """The images at `places` of a set, resized to the input of the network.
 
@@ -74,6 +117,20 @@ def _noise(preprocessing: Preprocessing, count: int) -> Array:
     if not preprocessing.mapping.is_plain:
         return np.ascontiguousarray(shares, np.float32)
     return np.asarray(np.rint(shares * 255), np.uint8)
+
+
+class ImageInputs:
+    """What every evaluator of images gives: the network's inputs, by its preprocessing."""
+
+    preprocessing: Preprocessing
+
+    def network_inputs(self, source: Session, examples: ImageSet) -> PreprocessedImages:
+        """As `Evaluator.network_inputs`."""
+        return PreprocessedImages(source.inputs[0], self.preprocessing, examples)
+
+    def known_inputs(self, source: Session, examples: ImageSet, places: Sequence[int]) -> KnownImages:
+        """As `Evaluator.known_inputs`."""
+        return known_images(self.preprocessing, examples, places)
 
 
 def known_tensors(calls: Sequence[NetworkInputs], count: int) -> KnownTensors:

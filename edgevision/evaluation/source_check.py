@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from math import comb
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InferenceError, InputError, OptionError
 from edgevision.evaluation.classification import ClassificationEvaluator
 from edgevision.evaluation.contradictions import contradicts
+from edgevision.evaluation.image_evaluator import ImageEvaluator
+from edgevision.evaluation.source_errors import better_input, sign_test
 from edgevision.evaluation.source_model import stated_normalization
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.imaging.frame import Frame
@@ -50,43 +52,49 @@ _KAPPA = 0.5
 
 
 def check_source(
-    source: Source, evaluator: object, images: object, answers: Sequence[Scores], strict: bool = False
+    source: Source, evaluator: object, images: object, answers: Sequence[Any], strict: bool = False
 ) -> tuple[Finding, ...]:
-    """Warnings if a classifier's predictions are no better than chance, or far better with other input.
+    """Warnings if predictions of classes are no better than chance, or answers far better with other input.
 
-    Nothing is found without ground truth, for other tasks, or in a set of a single class.
+    Nothing is found without ground truth, or for a classifier in a set of a single class.
 
     Args:
         source: the trained model.
         evaluator: the evaluator of its task.
         images: the evaluation set.
-        answers: the source's scores, one row per image.
+        answers: the source's, one per image; of a classifier its scores.
         strict: refuse the conversion if there is a warning.
 
     Raises:
         InputError: there is a warning, and `strict` is true.
     """
-    if not isinstance(evaluator, ClassificationEvaluator) or not isinstance(images, ImageSet):
+    if not isinstance(images, ImageSet) or getattr(evaluator, "truth", None) is None:
         return ()
-    if evaluator.truth is None:
-        return ()
-    scores = np.stack(answers)
-    true = members(evaluator.truth, scores.shape[1])
-    if (true.any(axis=0)).sum() < 2:
-        return ()
-    hits = _hits(scores, true)
-    better = _better_input(source, evaluator, images, hits, true)
-    findings = [
-        finding
-        for finding in (_no_better_than_chance(scores, true, hits, better, evaluator.groups), better)
-        if finding
-    ]
+    findings: list[Finding] = []
+    if isinstance(evaluator, ClassificationEvaluator):
+        findings = _of_classifier(source, evaluator, images, np.stack(answers))
+    elif isinstance(evaluator, ImageEvaluator):
+        findings = [one for one in [better_input(source, evaluator, images, answers)] if one]
     if findings and strict:
         raise InputError(
             f"--strict refuses the source {source.path}: {'; '.join(one.text for one in findings)}; correct "
             "this, or remove --strict to record these warnings in the evidence"
         )
     return tuple(findings)
+
+
+def _of_classifier(
+    source: Source, evaluator: ClassificationEvaluator, images: ImageSet, scores: Scores
+) -> list[Finding]:
+    if evaluator.truth is None:
+        return []
+    true = members(evaluator.truth, scores.shape[1])
+    if (true.any(axis=0)).sum() < 2:
+        return []
+    hits = _hits(scores, true)
+    better = _better_input(source, evaluator, images, hits, true)
+    chance = _no_better_than_chance(scores, true, hits, better, evaluator.groups)
+    return [finding for finding in (chance, better) if finding]
 
 
 def check_interpolation(
@@ -229,7 +237,7 @@ def _option(source: Source, alternative: Alternative) -> str:
 
 def _is_worse(one: Hits, other: Hits) -> bool:
     """True if the difference of two proportions on the same images is no chance."""
-    return _sign_test(int((other & ~one).sum()), int((one & ~other).sum())) < _SIGNIFICANT
+    return sign_test(int((other & ~one).sum()), int((one & ~other).sum())) < _SIGNIFICANT
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,12 +283,3 @@ class _Trial:
         if not images:
             return np.zeros(0, bool)
         return _hits(_scores(self.source, self.evaluator, alternative, images), self.true[part])
-
-
-def _sign_test(gained: int, lost: int) -> float:
-    """The probability of `gained` or more of all changes, if gains and losses were equally likely.
-
-    McNemar's test for paired proportions, in its exact form.
-    """
-    changes = gained + lost
-    return float(sum(comb(changes, count) for count in range(gained, changes + 1)) / 2**changes)

@@ -15,10 +15,8 @@ from edgevision.evaluation.evaluator import SampledEvaluator
 from edgevision.evidence.training_input import TrainingInputEvidence
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.headers import read_header
-from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.tasks.batches import BATCH
-from edgevision.tasks.detections import Detections
 
 #: Evaluation images that are measured, at most: the source runs on them a second time.
 MOST_IMAGES = 1000
@@ -73,7 +71,7 @@ class TrainingSample:
             on_done: called after each block, with the number of images done.
 
         Returns:
-            `None` if none of the images can be read in this way.
+            `None` if none of the images can be read in this way, or the model resizes none.
 
         Raises:
             InputError: an image cannot be read.
@@ -82,8 +80,11 @@ class TrainingSample:
         for start in range(0, len(places), BATCH):
             block = list(self._read(places[start : start + BATCH]))
             if block:
-                found = self.evaluator.answers(model, [one.frame for one in block])
-                trained += [one.in_image(answer) for one, answer in zip(block, found, strict=True)]
+                frames, sizes_wh = [one.frame for one in block], [one.size_wh for one in block]
+                found = self.evaluator.resized_answers(model, frames, sizes_wh)
+                if found is None:
+                    return None
+                trained += found
                 read += [one.place for one in block]
             on_done(min(start + BATCH, len(places)))
         if not read:
@@ -107,7 +108,7 @@ class TrainingSample:
                 continue
             pixels = self.source.training_pixels(data, resize)
             if pixels is not None:
-                yield _TrainingImage(place, _frame(pixels), header.size_wh, how)
+                yield _TrainingImage(place, _frame(pixels), header.size_wh)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,20 +119,11 @@ class _TrainingImage:
         place: its index in the evaluation set.
         frame: float32, at the size of the network's input, with its levels.
         size_wh: width and height of the image itself.
-        preprocessing: the geometry of the resize.
     """
 
     place: int
     frame: Frame
     size_wh: tuple[int, int]
-    preprocessing: Preprocessing
-
-    def in_image(self, answer: Any) -> Any:
-        """The answer to the frame in coordinates of the image."""
-        if not isinstance(answer, Detections):
-            return answer
-        boxes = placement_of(self.preprocessing, self.size_wh).to_image(answer.boxes_xyxy)
-        return replace(answer, boxes_xyxy=boxes)
 
 
 def _frame(pixels: NDArray[np.float32]) -> Frame:

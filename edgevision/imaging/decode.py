@@ -241,7 +241,7 @@ def as_frame(value: ImageLike, color: str = "rgb") -> Frame:
     if pil is not None and isinstance(value, pil.Image):
         from edgevision.imaging.pil import pil_frame
 
-        return pil_frame(value, _check_size)
+        return pil_frame(value, check_size)
     raise InputError(
         f"image: expected a (h, w, 3) array, a path, the bytes of a file, a PIL image or a YuvFrame, "
         f"got {type(value).__name__}; for a tensor of another library, pass numpy.asarray(…)"
@@ -312,11 +312,11 @@ def _decode_one_of(format_name: str | None, data: bytes, name: str, index: int) 
     if format_name == "DICOM":
         from edgevision.imaging.dicom import decode_dicom
 
-        return decode_dicom(data, name, index, _check_size)
+        return decode_dicom(data, name, index, check_size)
     from edgevision.imaging.tiff import decode_page
 
     page = _tiff_pages(data, name)[index]
-    _check_size(page.size_wh, name)
+    check_size(page.size_wh, name)
     try:
         decoded = decode_page(data, page)
     except ValueError as error:
@@ -342,7 +342,7 @@ def _decode_heic(data: bytes, name: str) -> Pixels:
     from edgevision.imaging.heic import decode_heic
 
     try:
-        return decode_heic(data, lambda size_wh: _check_size(size_wh, name))
+        return decode_heic(data, lambda size_wh: check_size(size_wh, name))
     except ImportError:
         raise InputError(
             f"{name}: HEIC pictures need pi-heif; run: {install_command('heic')}; "
@@ -366,11 +366,16 @@ def _checked_header(data: bytes, name: str) -> ImageHeader:
         raise InputError(
             f"{name}: {header.format} with {header.bits} bits per channel is not supported; use PNG"
         )
-    _check_size(header.size_wh, name)
+    check_size(header.size_wh, name)
     return header
 
 
-def _check_size(size_wh: tuple[int, int], name: str) -> None:
+def check_size(size_wh: tuple[int, int], name: str) -> None:
+    """Refuse an image that is larger than images may be.
+
+    Raises:
+        InputError: it is.
+    """
     width, height = size_wh
     limit = max_pixels()
     if max(width, height) > MAX_SIDE:
@@ -436,7 +441,7 @@ def _array_frame(array: NDArray[Any], color: str) -> Frame:
     shape = array.shape
     # Frames of cameras are far below both, and wait for no more than three comparisons.
     if len(shape) > 1 and (shape[0] > MAX_SIDE or shape[1] > MAX_SIDE or array.size > MAX_PIXELS):
-        _check_size((shape[1], shape[0]), "image")
+        check_size((shape[1], shape[0]), "image")
     if array.ndim == 2:
         return Frame(array, "gray")
     if array.ndim == 3 and array.shape[2] == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 #: Supported formats, with the file suffixes of each.
@@ -147,19 +147,32 @@ def webp_exif(data: bytes) -> bytes | None:
 
 def gif_without_transparency(data: bytes) -> bytes:
     """A GIF file whose first image is opaque: alpha is dropped, not blended with the decoder's background."""
-    flags_of_screen = data[10] if len(data) > 10 else 0
-    palette = 3 << (flags_of_screen & 7) + 1 if flags_of_screen & 0x80 else 0
-    position = 13 + palette
-    while data[position : position + 1] == b"!":  # an extension: its label, then blocks
+    for kind, position in gif_blocks(data):
+        if kind != b"!":
+            break
         found = data[position + 1 : position + 4]
         if found[:2] == b"\xf9\x04" and len(found) == 3 and found[2] & 1:
             flags = bytes([data[position + 3] & ~1])
             return data[: position + 3] + flags + data[position + 4 :]
-        position += 2
+    return data
+
+
+def gif_blocks(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """Kind and position of each block of a GIF file up to its end: ``!`` an extension, ``,`` a picture."""
+    position = 13 + _gif_palette(data, 10)
+    while (kind := data[position : position + 1]) in (b"!", b","):
+        yield kind, position
+        # An extension has a label; a picture its place and size, a palette, and the size of its codes.
+        position += 2 if kind == b"!" else 11 + _gif_palette(data, position + 9)
         while position < len(data) and data[position]:
             position += 1 + data[position]
         position += 1
-    return data
+
+
+def _gif_palette(data: bytes, position: int) -> int:
+    """Bytes of the palette that the flags at a position announce."""
+    flags = data[position] if position < len(data) else 0
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _uint24(data: bytes, position: int) -> int:

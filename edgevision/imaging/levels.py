@@ -153,6 +153,17 @@ def _changes_nothing(window: FileWindow) -> bool:
 _ALL_VALUES = np.arange(256, dtype=np.uint8)
 
 
+def known_levels(frame: Frame, mapping: ValueMapping) -> Frame:
+    """A frame whose black and white are known, so that its parts have them too; 8-bit pixels stay so.
+
+    Raises:
+        InputError: as `levelled`.
+    """
+    if mapping.is_plain and frame.pixels.dtype == np.uint8:
+        return Frame(plain_pixels(frame, mapping), frame.color, frame.name)
+    return levelled(frame, mapping)
+
+
 def levelled(frame: Frame, mapping: ValueMapping) -> Frame:
     """A frame with its levels: float32 pixels, and the values of black and white among them.
 

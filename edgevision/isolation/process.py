@@ -102,6 +102,7 @@ class Opened:
     fallback_nodes: tuple[str, ...]
     reports_placement: bool
     leases: bool
+    call_threads: int | None
 
 
 class RuntimeProcess:
@@ -189,6 +190,7 @@ class RuntimeProcess:
                 tuple(fields["fallback_nodes"]),
                 fields["reports_placement"],
                 fields["leases"],
+                fields["call_threads"],
             )
         return self.opened
 

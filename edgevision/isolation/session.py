@@ -99,7 +99,7 @@ class IsolatedSession:
 
     Attributes:
         inputs, outputs, device, precision: as in `Session`.
-        fallback_nodes, reports_placement: as in `edgevision.session.CheckedSession`.
+        fallback_nodes, reports_placement, call_threads: as in `edgevision.session.CheckedSession`.
     """
 
     def __init__(self, supervision: _Supervision) -> None:
@@ -110,6 +110,7 @@ class IsolatedSession:
         self.precision = opened.precision
         self.fallback_nodes = opened.fallback_nodes
         self.reports_placement = opened.reports_placement
+        self.call_threads = opened.call_threads
         self._supervision = supervision
 
     @property

@@ -2,74 +2,94 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from edgevision.metrics.box_matching import match
 from edgevision.system.decimals import percent
+from edgevision.system.numeric import is_real
 from edgevision.tasks.detections import Detections
+from edgevision.tasks.kind import DecidingKind, DecisionDifference, task_kinds
 
 #: With independent scores, a class is present from here on, unless the model says otherwise.
 _PRESENT = 0.5
 
 
-class Compared(NamedTuple):
-    """Two results, compared.
-
-    Attributes:
-        differs: whether the decisions are different.
-        recorded, replayed: each decision in words.
-        score_difference: the largest difference of two scores of one class or object, 0…1; `None` if no score
-            is in both.
-    """
-
-    differs: bool
-    recorded: str
-    replayed: str
-    score_difference: float | None = None
+#: Numbers of a result are the same within this share of the larger one, and within this much.
+_TOLERANCE = 0.01
+#: Characters of a result that a list of rows shows.
+_MOST_SHOWN = 60
+#: What tells the results of built-in tasks from each other in journals that do not name the task.
+_TASK_OF = {"classes": "classify", "objects": "detect", "sha256": "generate"}
 
 
-def compared(recorded: Mapping[str, Any], replayed: Mapping[str, Any]) -> Compared:
-    """Compare results as `document_of` gives them: classes, objects, or generated images.
+def compared(
+    recorded: Mapping[str, Any], replayed: Mapping[str, Any], task: str | None = None
+) -> DecisionDifference:
+    """Compare results as `document_of` gives them, as the kind of their task does.
 
-    A classifier's decision is its top class, or with independent scores all classes that reach 0.5, and
-    whether the class of interest reaches its operating point. A detector's are its objects: those of the same
-    class that overlap by half are one (IoU of 0.5). A generator's is the image, bit by bit.
+    Args:
+        recorded, replayed: the results.
+        task: name of the task; `None` finds a built-in one in the results.
 
     Raises:
         KeyError, TypeError, ValueError: a result has another form, or they are of different tasks.
     """
-    if "classes" in recorded and "classes" in replayed:
-        return _classes(recorded, replayed)
-    if "objects" in recorded and "objects" in replayed:
-        return _objects(recorded, replayed)
-    if "sha256" in recorded and "sha256" in replayed:
-        differs = recorded["sha256"] != replayed["sha256"]
-        return Compared(differs, recorded["sha256"][:12], replayed["sha256"][:12])
-    raise ValueError("results of different tasks")
+    if _task_of(recorded) != _task_of(replayed):
+        raise ValueError("results of different tasks")
+    kind = task_kinds().get(task or _task_of(recorded) or "")
+    if isinstance(kind, DecidingKind):
+        return kind.compare_decisions(recorded, replayed)
+    words = _shortened(recorded), _shortened(replayed)
+    return DecisionDifference(not _alike(recorded, replayed), *words)
 
 
-def words_of(result: Mapping[str, Any]) -> str:
-    """The decision in one result, for a list of rows."""
-    if "classes" in result:
-        return _class_words(result)
-    if "objects" in result:
-        return _object_words(result["objects"])
-    return str(result.get("sha256", ""))[:12]
+def words_of(result: Mapping[str, Any], task: str | None = None) -> str:
+    """The decision in one result, for a list of rows; arguments and errors as `compared`."""
+    kind = task_kinds().get(task or _task_of(result) or "")
+    return kind.decision_words(result) if isinstance(kind, DecidingKind) else _shortened(result)
 
 
-def _classes(recorded: Mapping[str, Any], replayed: Mapping[str, Any]) -> Compared:
+def _task_of(result: Mapping[str, Any]) -> str | None:
+    return next((task for key, task in _TASK_OF.items() if key in result), None)
+
+
+def _alike(first: Any, second: Any) -> bool:
+    """True for values of the same form, with the same texts and about the same numbers."""
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        return first.keys() == second.keys() and all(_alike(first[name], second[name]) for name in first)
+    if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
+        return len(first) == len(second) and all(map(_alike, first, second))
+    if is_real(first) and is_real(second):
+        return abs(first - second) <= max(_TOLERANCE, _TOLERANCE * max(abs(first), abs(second)))
+    return bool(first == second)
+
+
+def _shortened(result: Mapping[str, Any]) -> str:
+    text = json.dumps(result, ensure_ascii=False)
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"
+
+
+def compare_images(recorded: Mapping[str, Any], replayed: Mapping[str, Any]) -> DecisionDifference:
+    """Compare generated images, bit by bit."""
+    first, second = str(recorded["sha256"]), str(replayed["sha256"])
+    return DecisionDifference(first != second, first[:12], second[:12])
+
+
+def compare_classes(recorded: Mapping[str, Any], replayed: Mapping[str, Any]) -> DecisionDifference:
+    """Compare classifications: top class, or all classes that reach 0.5, and the class of interest."""
     decisions = [(_labels(each), _positive(each)) for each in (recorded, replayed)]
     first, second = (
         {one["label"]: float(one["score"]) for one in each["classes"]} for each in (recorded, replayed)
     )
     differences = [abs(first[label] - second[label]) for label in first.keys() & second.keys()]
-    return Compared(
+    return DecisionDifference(
         decisions[0] != decisions[1],
-        _class_words(recorded),
-        _class_words(replayed),
+        class_words(recorded),
+        class_words(replayed),
         max(differences, default=None),
     )
 
@@ -86,7 +106,8 @@ def _positive(result: Mapping[str, Any]) -> tuple[str, bool] | None:
     return None if point is None else (str(point["label"]), bool(point["positive"]))
 
 
-def _class_words(result: Mapping[str, Any]) -> str:
+def class_words(result: Mapping[str, Any]) -> str:
+    """The decision of a classification."""
     scores = {str(one["label"]): float(one["score"]) for one in result["classes"]}
     words = [f"{label} {percent(scores[label], 1, sign='%')}" for label in sorted(_labels(result))]
     point = _positive(result)
@@ -94,14 +115,15 @@ def _class_words(result: Mapping[str, Any]) -> str:
     return " ".join([", ".join(words) or "no class", *decided])
 
 
-def _objects(recorded: Mapping[str, Any], replayed: Mapping[str, Any]) -> Compared:
+def compare_objects(recorded: Mapping[str, Any], replayed: Mapping[str, Any]) -> DecisionDifference:
+    """Compare detections: objects of one class that overlap by half are one (IoU of 0.5)."""
     names = sorted({str(one["label"]) for each in (recorded, replayed) for one in each["objects"]})
     first, second = (_detections(each["objects"], names) for each in (recorded, replayed))
     pairs = match(first, second)
     differs = bool(len(pairs.lost) or len(pairs.gained))
     largest = float(pairs.score_differences.max()) if len(pairs.score_differences) else None
-    words = _object_words(recorded["objects"]), _object_words(replayed["objects"])
-    return Compared(differs, *words, largest)
+    words = object_words(recorded["objects"]), object_words(replayed["objects"])
+    return DecisionDifference(differs, *words, largest)
 
 
 def _detections(objects: list[Mapping[str, Any]], names: list[str]) -> Detections:
@@ -113,7 +135,8 @@ def _detections(objects: list[Mapping[str, Any]], names: list[str]) -> Detection
     )
 
 
-def _object_words(objects: list[Mapping[str, Any]]) -> str:
+def object_words(objects: list[Mapping[str, Any]]) -> str:
+    """How many objects of each class there are."""
     labels = [str(one["label"]) for one in objects]
     counts = {label: labels.count(label) for label in sorted(set(labels))}
     return ", ".join(f"{count} {label}" for label, count in counts.items()) or "no objects"

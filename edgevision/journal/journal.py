@@ -66,6 +66,9 @@ class Journal:
         commit_s: the longest that a row waits for others, to be written with them, in seconds, above 0.
         wait: wait for room in the queue instead of skipping: for files, which can wait.
 
+    Attributes:
+        waits: `wait`; may be set later, as when it is known whether a stream's source can wait.
+
     Raises:
         OptionError: an argument is out of range.
         JournalBusyError: the file is written to already.
@@ -91,7 +94,7 @@ class Journal:
         self._raises = one_of(on_error, ON_ERROR, "on_error") == "raise"
         most_rows = whole_number(queue_rows, "queue_rows", least=1, most=_MOST_QUEUED_ROWS)
         commit = duration(commit_s, "commit_s")
-        self._wait = flag(wait, "wait")
+        self.waits = flag(wait, "wait")
         self._path = path
         self._process = os.getpid()
         self._answers = 0
@@ -260,7 +263,7 @@ class Journal:
                 "versions": {"edgevision": __version__, "runtime": self._runtime(backend)},
             }
         copied = None if frame is None else copy_of(frame)
-        added = self._writer.add(Entry(kind, document, copied, keep), self._wait)
+        added = self._writer.add(Entry(kind, document, copied, keep), self.waits)
         if self._raises and self._writer.error:
             raise self._writer.refusal()
         return added
@@ -326,6 +329,8 @@ def _versions() -> dict[str, str]:
 def _run_of(model: TaskModel) -> dict[str, Any]:
     session = model.session
     run = {"backend": session.backend, "device": session.device, "precision": session.precision}
+    task = getattr(getattr(model, "task", None), "name", None)
+    run |= {} if task is None else {"task": task}
     return run if model.bundle_digest is None else {**run, "bundle_digest": model.bundle_digest}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.errors import EdgeVisionError, JournalError, OptionError, first_line
-from edgevision.journal.decisions import compared
+from edgevision.journal.decisions import compared, words_of
 from edgevision.journal.reader import JournalReader, JournalRow, read_journal
 from edgevision.journal.results import document_of
 from edgevision.system.arguments import callback
@@ -46,7 +46,8 @@ def replay_journal(path: str | Path, model: Callable[[Any], Any]) -> Iterator[Re
 
     Classifiers decide for the top class (with independent scores, for all that reach 0.5) and by their
     operating point; detections are the same if class and place are (IoU of 0.5). Classes are compared by
-    name. A frame without an answer, then or now, counts by its status.
+    name. Other tasks say when two results are the same (`edgevision.tasks.kind.DecidingKind`). A frame
+    without an answer, then or now, counts by its status.
 
     Args:
         path: the journal.
@@ -75,6 +76,8 @@ def _replayed(journal: JournalReader, model: Callable[[Any], Any]) -> Iterator[R
 
 def _compare(journal: JournalReader, row: JournalRow, model: Callable[[Any], Any]) -> ReplayedRow:
     frame = journal.frame(row)
+    own = getattr(getattr(model, "task", None), "name", None)
+    task = row.document.get("task") or own
     facts = row.seq, row.at, str(row.document["frame"]["sha256"])
     recorded = (row.document.get("answer") or {}).get("result")
     try:
@@ -85,9 +88,11 @@ def _compare(journal: JournalReader, row: JournalRow, model: Callable[[Any], Any
         return ReplayedRow(*facts, differs, row.status, failed, None)
     replayed = document_of(result)
     try:
+        if own not in (None, task):
+            raise ValueError(f"task '{own}', recorded was '{task}'")
         if recorded is None:  # it was not answered then
-            return ReplayedRow(*facts, True, row.status, compared(replayed, replayed).replayed, None)
-        difference = compared(recorded, replayed)
+            return ReplayedRow(*facts, True, row.status, words_of(replayed, task), None)
+        difference = compared(recorded, replayed, task)
     except ValueError as error:
         raise OptionError(f"model: gives results of another task than row {row.seq} has") from error
     except (KeyError, TypeError, AttributeError) as error:

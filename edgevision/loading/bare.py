@@ -29,16 +29,16 @@ from edgevision.plugins import Registry
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import instance, mapping, optional_text
 from edgevision.system.missing_options import MissingOptions
-from edgevision.tasks.kind import DescribingKind, ModelParts, NetworkFacts, kind_of
 from edgevision.tasks.labels import abbreviated, background_hint
-from edgevision.tasks.task_choice import TaskChoice, choose_task
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
     from edgevision.tasks.classify import Classifier
     from edgevision.tasks.detect import Detector
     from edgevision.tasks.image_model import ImageModel
+    from edgevision.tasks.kind import DescribingKind, NetworkFacts
     from edgevision.tasks.model_types import Model
     from edgevision.tasks.recognition import DecoderChoice
+    from edgevision.tasks.task_choice import TaskChoice
     from edgevision.tensors import TensorSpec
 
 #: Of detectors that leave the size of their input open.
@@ -163,6 +163,7 @@ class OpenBare(NamedTuple):
             OptionError: it generates images; it is closed.
         """
         from edgevision.tasks.image_model import ImageModel
+        from edgevision.tasks.kind import kind_of
 
         if isinstance(self.model, ImageModel) and kind_of(self.model.task).takes_images:
             return self.model
@@ -239,6 +240,9 @@ def _describing_kind(
     said = metadata.task or metadata.decoders or bare.decoder or bare.output or bare.score_kind
     if bare.task is None and said:
         return None
+    from edgevision.tasks.kind import DescribingKind
+    from edgevision.tasks.task_choice import choose_task
+
     try:
         choice = choose_task(_facts(path, session, bare, plugins))
     except MissingOptionError:
@@ -247,6 +251,7 @@ def _describing_kind(
 
 
 def _facts(path: Path, session: CheckedSession, bare: BareModel, plugins: Registry) -> NetworkFacts:
+    from edgevision.tasks.kind import NetworkFacts
     from edgevision.tasks.options import TaskOptions
 
     names = ("image", "labels", "output", "score_kind", "decoder", "decoder_settings", "task", "task_options")
@@ -269,6 +274,8 @@ def _bare_model(
     Raises:
         MissingOptionError: names everything that neither the file nor the caller states.
     """
+    from edgevision.tasks.kind import ModelParts
+
     missing = MissingOptions(str(path))
     with missing.collected():
         preprocessing = resolve_preprocessing(session.inputs[0], bare.image, _stated(metadata), str(path))

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 from binascii import crc32
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Backend, SessionSettings
@@ -157,8 +157,7 @@ def _mark(bundle: Bundle, choice: Choice) -> _Mark:
     return _Mark.of([bundle.digest, choice.entry.id], choice.backend, choice.settings, beside)
 
 
-@dataclass(frozen=True)
-class _Mark:
+class _Mark(NamedTuple):
     """Says that a combination passed: a file that holds all that this depends on.
 
     Attributes:

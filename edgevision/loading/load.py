@@ -20,8 +20,6 @@ from edgevision.observation import observers
 from edgevision.plugins import Registry, registry
 from edgevision.system.arguments import instance, one_path
 from edgevision.system.log import info
-from edgevision.tasks.kind import kind_of
-from edgevision.tasks.task_model import model_of_task
 
 if TYPE_CHECKING:  # a process that runs one bare classifier imports no bundles, and no other tasks
     from typing_extensions import Unpack
@@ -262,6 +260,8 @@ def load_generator(
 
 def _refusal(model: Model, path: str | Path, expected: str) -> OptionError:
     """Close a model of another task than `expected`, and return the error to raise."""
+    from edgevision.tasks.kind import kind_of
+
     model.close()
     noun = kind_of(model.task).noun
     loader = f"load_{noun}" if f"load_{noun}" in globals() else "load"
@@ -270,6 +270,7 @@ def _refusal(model: Model, path: str | Path, expected: str) -> OptionError:
 
 def _load_bundle(path: Path, request: Request, plugins: Registry, trust: TrustPolicy | None) -> Model:
     from edgevision.bundle.storage import open_bundle
+    from edgevision.tasks.task_model import model_of_task
 
     bundle = open_bundle(path, trust)
     choice = checked_choice(bundle, request, plugins)

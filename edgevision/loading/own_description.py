@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edgevision.artifact import Artifact
 from edgevision.backend import Backend
-from edgevision.description import DescribedArtifact, ModelDescription, SelfDescribingFormat
 from edgevision.plugins import Registry
+
+if TYPE_CHECKING:  # most bare files have none
+    from edgevision.description import DescribedArtifact, ModelDescription
 
 
 def own_description(
@@ -22,8 +26,10 @@ def own_description(
         ArtifactError: the artifact or its description is damaged.
     """
     for backend in plugins.backends_owning(artifact.format, runner):
-        if isinstance(backend, SelfDescribingFormat):
-            return backend.read_description(artifact)
+        # A `SelfDescribingFormat`, whose module waits for an artifact that has a description.
+        if hasattr(backend, "read_description"):
+            found: ModelDescription | None = backend.read_description(artifact)
+            return found
     return None
 
 
@@ -36,6 +42,8 @@ def with_own_description(
         ArtifactError: the artifact is damaged.
         MissingRuntimeError: a library that writes the format is not installed.
     """
+    from edgevision.description import SelfDescribingFormat
+
     for backend in plugins.backends_owning(artifact.format):
         if isinstance(backend, SelfDescribingFormat):
             return backend.write_description(artifact, description)

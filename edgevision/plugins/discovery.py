@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable
 from functools import lru_cache, partial
@@ -149,6 +148,8 @@ def _check_disabled(registry: Registry, providers: Iterable[Provider], disabled:
     for provider in providers:
         known |= {provider.entry_point, provider.qualified(provider.entry_point)}
     for name in sorted(set(disabled) - known):
+        import difflib  # not needed without a typo
+
         nearest = difflib.get_close_matches(name, known, n=1)
         guess = f"; did you mean '{nearest[0]}'?" if nearest else ""
         registry.record(DISABLE_VARIABLE, f"names '{name}', and no plugin has that name{guess}")

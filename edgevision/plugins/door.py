@@ -8,9 +8,9 @@ what it returns is checked; and what it prints while it runs is kept out of a co
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from types import TracebackType
+from types import BuiltinFunctionType, FunctionType, MethodType, TracebackType
 from typing import Any
 
 from edgevision.artifact import Artifact
@@ -40,6 +40,7 @@ _RUNS = frozenset({"run", "__call__", "feed", "invoke", "fetch", "update", "leas
 _SPECIAL = (
     *("__call__", "__enter__", "__exit__", "__iter__", "__next__", "__len__", "__getitem__", "__contains__"),
 )
+_FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, partial)
 _PLAIN = (type(None), bool, int, float, str, bytes, tuple, list, dict, type)
 #: The attribute of a guarded object that holds its `_Inside`.
 _INSIDE = "_edgevision_inside"
@@ -166,7 +167,9 @@ def _proxy_class(kind: type, attributes: tuple[str, ...]) -> type:
     }
     public = {name for name in (*dir(kind), *attributes) if not name.startswith("_")}
     for name in (*public, *(one for one in _SPECIAL if hasattr(kind, one))):
-        is_method = name not in attributes and callable(getattr(kind, name, None))
+        held = getattr(kind, name, None)
+        # A class that a class holds, such as the description of a task, is a value, and no method.
+        is_method = name not in attributes and callable(held) and not isinstance(held, type)
         members[name] = _method(name) if is_method else property(_getter(name), _setter(name))
     members["__class__"] = property(lambda self: kind)
     return type(kind.__name__, (_Guarded,), members)
@@ -183,7 +186,8 @@ def _getter(name: str) -> Callable[[Any], Any]:
             raise
         except Exception as error:
             raise failure(held.provider, f"{held.what}: {name}", error) from error
-        return _bound(held, name, value) if callable(value) and not isinstance(value, type) else value
+        # An object that can be called, too, such as a model's preprocessing, keeps its attributes.
+        return _bound(held, name, value) if isinstance(value, _FUNCTIONS) else value
 
     return get
 

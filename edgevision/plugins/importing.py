@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 import time
@@ -62,10 +61,14 @@ class _State(NamedTuple):
 
 
 def _signals() -> list[tuple[int, Any]]:
+    import signal  # not needed for EdgeVision's own plugins
+
     return [(one, signal.getsignal(one)) for one in (signal.SIGINT, signal.SIGTERM)]
 
 
 def _set_signals(before: list[tuple[int, Any]]) -> None:
+    import signal
+
     if threading.current_thread() is threading.main_thread():
         for number, handler in before:
             if handler is not None and signal.getsignal(number) != handler:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -36,12 +36,20 @@ class Live:
         stream: it.
         draw: for the pictures; called in the threads of viewers, once per picture that one of them asks for.
         health: of the model; `None` if nothing watches it.
+        lines: an answer as lines of text, from its task's kind; `None` shows classes and objects alone.
     """
 
-    def __init__(self, stream: Stream[Any], draw: Draw, health: Callable[[], Health] | None = None) -> None:
+    def __init__(
+        self,
+        stream: Stream[Any],
+        draw: Draw,
+        health: Callable[[], Health] | None = None,
+        lines: Callable[[Any], Sequence[str]] | None = None,
+    ) -> None:
         self._stream = stream
         self._draw = draw
         self._health = health
+        self._lines = lines
         self._history = History()
         self._newest: tuple[StreamFrame, StreamResult[Any]] | None = None
         self._picture: tuple[int, bytes] | None = None
@@ -96,8 +104,25 @@ class Live:
             document["health"] = self._health().to_dict()
         newest = self._newest
         if newest is not None:
-            document["frame"] = _frame_document(*newest)
+            document["frame"] = {**_frame_document(*newest), **self._found(newest[1])}
         return document
+
+    def _found(self, result: StreamResult[Any]) -> dict[str, Any]:
+        """The answer as rows of text, the best first."""
+        if result.state not in (OK, STALE):
+            return {}
+        value = result.value
+        if isinstance(value, Classification):
+            rows = [_row(one.label, one.score, one.class_id, None) for one in value.top(_MOST_CLASSES)]
+            return {"kind": "classes", "found": rows, "count": len(rows), "positive": value.positive}
+        if isinstance(value, Detections):
+            best = list(value)[:_MOST_OBJECTS]
+            rows = [_row(one.label, one.score, one.class_id, one.tracker_id) for one in best]
+            return {"kind": "objects", "found": rows, "count": len(value)}
+        lines = [] if self._lines is None else self._lines(value)
+        return (
+            {"kind": "lines", "found": [{"label": line} for line in lines[:_MOST_OBJECTS]]} if lines else {}
+        )
 
 
 def _frame_document(frame: StreamFrame, result: StreamResult[Any]) -> dict[str, Any]:
@@ -114,23 +139,7 @@ def _frame_document(frame: StreamFrame, result: StreamResult[Any]) -> dict[str, 
         "times_ms": {
             name.removesuffix("_ms"): round(value, 2) for name, value in result.times._asdict().items()
         },
-        **_found(result),
     }
-
-
-def _found(result: StreamResult[Any]) -> dict[str, Any]:
-    """The answer as rows of text, the best first."""
-    if result.state not in (OK, STALE):
-        return {}
-    value = result.value
-    if isinstance(value, Classification):
-        rows = [_row(one.label, one.score, one.class_id, None) for one in value.top(_MOST_CLASSES)]
-        return {"kind": "classes", "found": rows, "count": len(rows), "positive": value.positive}
-    if isinstance(value, Detections):
-        best = list(value)[:_MOST_OBJECTS]
-        rows = [_row(one.label, one.score, one.class_id, one.tracker_id) for one in best]
-        return {"kind": "objects", "found": rows, "count": len(value)}
-    return {}
 
 
 def _row(label: str, score: float, class_id: int, tracker_id: int | None) -> dict[str, Any]:

@@ -111,7 +111,9 @@ class Capture:
 
     def opened(self, reader: FrameReader) -> None:
         """Note what is known of the source once it is open."""
-        self._opened, self._live = True, reader.live
+        with self._exchange.changed:  # another limit holds from now on
+            self._opened, self._live = True, reader.live
+            self._exchange.changed.notify_all()
         if self._captured == 0:
             self._exchange.policy = self._policy or (LATEST if reader.live else WAIT)
             self._exchange.tell("opened", f"{reader.name}: opened")

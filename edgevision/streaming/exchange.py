@@ -1,6 +1,8 @@
 """Where a stream's threads meet: frames go in by a policy, results come out in order, and all is counted.
 
-One condition guards everything: a frame is at every moment in one place, so that the counters add up.
+One lock guards everything: a frame is at every moment in one place, so that the counters add up. Each kind of
+thread has its own condition on it, and is woken for what it waits for alone: every other wake-up takes a core
+from inference.
 """
 
 from __future__ import annotations
@@ -58,6 +60,7 @@ class Exchange(Generic[ResultT]):
         follow: called with each answer in the order of the frames, by the consumer's thread; or `None`.
         events: the latest ones.
         reconnects: how often a lost source came back.
+        changed: the lock, and the condition of whoever watches the source.
     """
 
     def __init__(
@@ -76,6 +79,9 @@ class Exchange(Generic[ResultT]):
         self.events: deque[StreamEvent] = deque(maxlen=_KEPT_EVENTS)
         self.reconnects = 0
         self.changed = clock.condition()
+        self._has_room = clock.condition(self.changed)  # for a frame of the source
+        self._has_work = clock.condition(self.changed)  # for a worker
+        self._has_result = clock.condition(self.changed)  # for the consumer
         self.closed = False
         self._workers = workers
         self._places = places
@@ -102,7 +108,7 @@ class Exchange(Generic[ResultT]):
         with self.changed:
             self._captured += 1
             while not self.policy.drops and len(self._waiting) >= self.policy.waiting and not self.closed:
-                self.changed.wait()
+                self._has_room.wait()
             if self.closed:
                 self._drop(frame, DropCause.CLOSED)
                 return False
@@ -110,7 +116,7 @@ class Exchange(Generic[ResultT]):
                 cause = DropCause.NEWER_FRAME if self.policy.newest_result else DropCause.QUEUE_FULL
                 self._drop(self._waiting.popleft(), cause)
             self._waiting.append(frame)
-            self.changed.notify_all()
+            self._has_work.notify()
             return True
 
     def drop_damaged(self, index: int, source: str, captured_at: Instant, message: str) -> None:
@@ -121,7 +127,6 @@ class Exchange(Generic[ResultT]):
             if self._teller.listening:
                 facts = {**facts_of(index, source, captured_at), "damage": message}
                 self._untold.append((DropCause.DAMAGED, facts, None))
-            self._wake()
         self.tell(DAMAGED_EVENT, message)
 
     def end(self, error: Exception | None = None) -> None:
@@ -129,7 +134,8 @@ class Exchange(Generic[ResultT]):
         with self.changed:
             self._ended = True
             self._error = self._error or error
-            self._wake()
+            self._has_work.notify_all()
+            self._wake_consumer()
 
     def tell(self, kind: str, message: str) -> None:
         """Record an event, and tell the observers: by a thread that does not hold the condition."""
@@ -145,26 +151,27 @@ class Exchange(Generic[ResultT]):
         with self.changed:
             while not self.closed:
                 frame = self._young_enough() if self._may_take() else None
+                if self._ended and not self._waiting:  # the others, too, have nothing to wait for
+                    self._has_work.notify_all()
+                    if frame is None:
+                        break
                 if frame is not None:
                     place, self._taken = self._taken, self._taken + 1
                     self._working += 1
-                    self.changed.notify_all()
                     return place, frame
-                if self._ended and not self._waiting:
-                    break
-                self.changed.wait()
+                self._has_work.wait()
             return None
 
     def deliver(self, place: int, frame: StreamFrame, result: StreamResult[ResultT]) -> None:
         """Add the result of a frame that was taken."""
         with self.changed:
             self._working -= 1
-            self._wake()
             if self.closed:
                 self._drop(frame, DropCause.CLOSED)
                 return
             if place < self._next:  # under `latest`, a newer one was given already
                 self._drop(frame, DropCause.NEWER_RESULT)
+                self._wake_consumer()  # that may have been the last one
                 return
             if self.policy.newest_result:
                 for older, _ in self._results.values():
@@ -172,6 +179,8 @@ class Exchange(Generic[ResultT]):
                 self._results.clear()
                 self._next = place
             self._results[place] = frame, result
+            if place == self._next:
+                self._wake_consumer()
 
     # The consumer's side
 
@@ -186,7 +195,7 @@ class Exchange(Generic[ResultT]):
                 if self._is_over():
                     self._finish()
                     return None
-                self.changed.wait()
+                self._has_result.wait()
         return self._given(*self._followed(*found))
 
     def poll(self, listener: Callable[[], None]) -> Answered[ResultT] | bool:
@@ -212,7 +221,9 @@ class Exchange(Generic[ResultT]):
                 self._drop(frame, DropCause.CLOSED)
             self._waiting.clear()
             self._results.clear()
-            self._wake()
+            for condition in (self.changed, self._has_room, self._has_work):
+                condition.notify_all()
+            self._wake_consumer()
 
     def tell_dropped(self) -> None:
         """Tell the observers of what was dropped meanwhile: by a thread that does not hold the condition."""
@@ -252,10 +263,11 @@ class Exchange(Generic[ResultT]):
     def _young_enough(self) -> StreamFrame | None:
         while self._waiting:
             frame = self._waiting.popleft()
+            self._has_room.notify()
             if not self._is_too_old(frame):
                 return frame
             self._drop(frame, DropCause.TOO_OLD)
-            self._wake()
+            self._wake_consumer()  # that may have been the last one
         return None
 
     def _is_too_old(self, frame: StreamFrame) -> bool:
@@ -265,7 +277,8 @@ class Exchange(Generic[ResultT]):
         while self._next in self._results:
             frame, result = self._results.pop(self._next)
             self._next += 1
-            self.changed.notify_all()
+            if self._waiting:  # for room for its result
+                self._has_work.notify()
             if not self._is_too_old(frame):
                 return frame, result
             self._drop(frame, DropCause.TOO_OLD)
@@ -291,7 +304,6 @@ class Exchange(Generic[ResultT]):
             reason = f"the frame is {age_ms:.1f} ms old, and the deadline is {self._deadline_ms:g} ms"
         with self.changed:
             self._states[state] += 1
-            self._wake()
         return frame, replace(result, state=state, reason=reason, age_ms=age_ms, times=times)
 
     def _is_over(self) -> bool:
@@ -305,9 +317,9 @@ class Exchange(Generic[ResultT]):
         if error is not None:
             raise error
 
-    def _wake(self) -> None:
-        """Let all that wait look again, once the caller has released the condition."""
-        self.changed.notify_all()
+    def _wake_consumer(self) -> None:
+        """Let the consumer look again, once the caller has released the lock."""
+        self._has_result.notify_all()
         listener, self._listener = self._listener, None
         if listener is not None:
             listener()

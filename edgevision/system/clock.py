@@ -51,6 +51,10 @@ class Condition(Protocol):
         """Release the lock until notified, until the time is over, or until some earlier moment."""
         ...
 
+    def notify(self) -> None:
+        """Wake one that waits, if any does."""
+        ...
+
     def notify_all(self) -> None:
         """Wake all that wait."""
         ...
@@ -80,8 +84,13 @@ class Clock(Protocol):
         """Return after `seconds`."""
         ...
 
-    def condition(self) -> Condition:
-        """A condition whose waits end by this clock."""
+    def condition(self, sharing: Condition | None = None) -> Condition:
+        """A condition whose waits end by this clock.
+
+        Args:
+            sharing: one of this clock whose lock the new one shares: so those who wait for different things
+                are woken for their own alone.
+        """
         ...
 
     def start(self, target: Callable[[], None], name: str) -> Running:
@@ -108,9 +117,9 @@ class SystemClock:
         """As `Clock.sleep`."""
         time.sleep(seconds)
 
-    def condition(self) -> Condition:
+    def condition(self, sharing: Condition | None = None) -> Condition:
         """As `Clock.condition`."""
-        return _SystemCondition()
+        return _SystemCondition(sharing._lock if isinstance(sharing, _SystemCondition) else threading.RLock())
 
     def start(self, target: Callable[[], None], name: str) -> Running:
         """As `Clock.start`."""
@@ -123,8 +132,10 @@ class SystemClock:
 
 
 class _SystemCondition:
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
+    def __init__(self, lock: threading.RLock) -> None:
+        self._lock = lock
+        self._condition = threading.Condition(lock)
+        self.notify = self._condition.notify
         self.notify_all = self._condition.notify_all
 
     def __enter__(self) -> bool:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from importlib.machinery import PathFinder
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from edgevision.system.reading import MOST_SETTINGS_BYTES, read_text
@@ -67,7 +66,8 @@ def entry_points(group: str) -> list[EntryPoint]:
     Of a package that is installed twice, the first on ``sys.path`` counts.
     """
     if _only_folders():
-        return [point for dist, text in _texts(tuple(sys.path)) for point in _points(text, group, dist)]
+        texts = _texts(tuple(sys.path))
+        return [point for dist, text in texts if group in text for point in _points(text, group, dist)]
     from importlib import metadata
 
     return list(metadata.entry_points(group=group))
@@ -94,15 +94,19 @@ def _texts(folders: tuple[str, ...]) -> list[tuple[Distribution, str]]:
     seen: set[str] = set()
     for folder in folders:
         for name in _listed(folder or "."):
-            stem, dot, suffix = name.rpartition(".")
-            written, _, version = stem.partition("-")
+            if not name.endswith(_METADATA):
+                continue
+            written, _, version = name.rpartition(".")[0].partition("-")
             package = re.sub(r"[-_.]+", "_", written).lower()
-            if dot + suffix not in _METADATA or package in seen:
+            if package in seen:
                 continue
             seen.add(package)
+            path = os.path.join(folder, name, "entry_points.txt")  # noqa: PTH118 - of some hundred packages
+            if not os.path.exists(path):  # noqa: PTH110 - most have none
+                continue
             try:
-                text = read_text(Path(folder, name, "entry_points.txt"), MOST_SETTINGS_BYTES)
-            except OSError:  # most packages have none
+                text = read_text(path, MOST_SETTINGS_BYTES)
+            except OSError:
                 continue
             # Folders of an egg have the version of Python too: edgevision-0.1.0-py3.11.egg-info.
             texts.append((Distribution(written, version.partition("-")[0]), text))
@@ -119,7 +123,7 @@ def _listed(folder: str) -> list[str]:
         return []
 
 
-def _points(text: str, group: str, dist: Distribution) -> Iterable[_TextEntryPoint]:
+def _points(text: str, group: str, dist: Distribution) -> Iterator[_TextEntryPoint]:
     section = ""
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):

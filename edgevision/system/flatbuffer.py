@@ -7,11 +7,10 @@ a huge one.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
-from typing import Any, TypeAlias
+from functools import lru_cache
+from struct import Struct
+from typing import Any, NamedTuple, TypeAlias
 
 #: A model of 20,000 operators takes a tenth of these.
 MOST_STEPS = 1_000_000
@@ -23,8 +22,7 @@ MOST_STEPS = 1_000_000
 Layout: TypeAlias = "Mapping[int, str | Layout | list[Layout] | Union]"
 
 
-@dataclass(frozen=True)
-class Union:
+class Union(NamedTuple):
     """A table whose layout another field of the same table says.
 
     Attributes:
@@ -63,8 +61,8 @@ class Flatbuffer:
         self._check_table(self.root, layout)
 
     def _check_table(self, table: int, layout: Layout) -> None:
-        start = table - int(self._read("i", table)[0])
-        layout_size, size = self._read("HH", start)
+        start = table - self._number("i", table)
+        layout_size, size = self._read("2H", start)
         if layout_size < 4 or table + size > len(self._data):
             raise DamagedError(f"the table at byte {table} is not within the file")
         places = self._read(f"{layout_size // 2 - 2}H", start + 4)
@@ -76,9 +74,9 @@ class Flatbuffer:
             position = table + places[field]
             target = self._offset(position)
             if isinstance(kind, str):
-                self._check_within(target + 4, _size(kind) * int(self._read("I", target)[0]))
+                self._check_within(target + 4, _struct(kind).size * self._number("I", target))
             elif isinstance(kind, list):
-                (count,) = self._read("I", target)
+                count = self._number("I", target)
                 offsets = self._read(f"{count}I", target + 4, count)
                 for place, offset in enumerate(offsets):
                     self._check_table(target + 4 + 4 * place + offset, kind[0])
@@ -94,7 +92,7 @@ class Flatbuffer:
     def scalar(self, table: int, field: int, kind: str, default: int = 0) -> int:
         """A number, `kind` being its letter in `struct`; `default` if absent."""
         position = self._field(table, field)
-        return default if position is None else int(self._read(kind, position)[0])
+        return default if position is None else self._number(kind, position)
 
     def real(self, table: int, field: int, default: float = 0.0) -> float:
         """A float32; `default` if absent."""
@@ -128,15 +126,14 @@ class Flatbuffer:
         if position is None:
             return b""
         start = self._offset(position)
-        (count,) = self._read("I", start)
+        count = self._number("I", start)
         return bytes(self._read(f"{count}s", start + 4, 1 + count // 256)[0])
 
     def _field(self, table: int, field: int) -> int | None:
-        layout = table - self._read("i", table)[0]
-        (layout_size,) = self._read("H", layout)
-        if 4 + 2 * field >= layout_size:
+        layout = table - self._number("i", table)
+        if 4 + 2 * field >= self._number("H", layout):
             return None
-        (offset,) = self._read("H", layout + 4 + 2 * field)
+        offset = self._number("H", layout + 4 + 2 * field)
         return table + offset if offset else None
 
     def _vector(self, table: int, field: int, kind: str) -> tuple[int, tuple[Any, ...]]:
@@ -144,23 +141,25 @@ class Flatbuffer:
         if position is None:
             return 0, ()
         start = self._offset(position)
-        (count,) = self._read("I", start)
+        count = self._number("I", start)
         return start + 4, self._read(f"{count}{kind}", start + 4, count)
 
     def _offset(self, position: int) -> int:
-        return position + int(self._read("I", position)[0])
+        return position + self._number("I", position)
+
+    def _number(self, kind: str, position: int) -> int:
+        return self._read(kind, position)[0]  # type: ignore[no-any-return]
 
     def _read(self, kind: str, position: int, steps: int = 1) -> tuple[Any, ...]:
-        layout = "<" + kind
-        size = struct.calcsize(layout)
-        if position < 0 or position + size > len(self._data):
+        layout = _struct(kind)
+        if position < 0 or position + layout.size > len(self._data):
             raise DamagedError(f"an offset leads to byte {position}, of {len(self._data)}")
         self._steps_left -= steps
         if self._steps_left < 0:
             raise DamagedError("too many references (a loop?)")
-        return struct.unpack_from(layout, self._data, position)
+        return layout.unpack_from(self._data, position)
 
 
-@cache
-def _size(kind: str) -> int:
-    return struct.calcsize(f"<{kind}")
+@lru_cache(maxsize=256)
+def _struct(kind: str) -> Struct:
+    return Struct(f"<{kind}")

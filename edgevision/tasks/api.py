@@ -30,19 +30,27 @@ if TYPE_CHECKING:
     from edgevision.errors import InferenceError as InferenceError
     from edgevision.errors import InputError as InputError
     from edgevision.errors import MissingOptionError as MissingOptionError
+    from edgevision.errors import MissingRuntimeError as MissingRuntimeError
     from edgevision.errors import OptionError as OptionError
     from edgevision.evaluation.evaluator import Evaluator as Evaluator
     from edgevision.evaluation.ground_truth import GroundTruthPaths as GroundTruthPaths
     from edgevision.evaluation.image_evaluator import ImageEvaluator as ImageEvaluator
+    from edgevision.evaluation.image_task import ImageTaskEvaluation as ImageTaskEvaluation
     from edgevision.evaluation.model_facts import ModelFacts as ModelFacts
+    from edgevision.evaluation.network_inputs import TileInputs as TileInputs
     from edgevision.evaluation.source_model import SourceModel as SourceModel
     from edgevision.evaluation.task_evaluation import PicturingEvaluator as PicturingEvaluator
     from edgevision.evaluation.task_evaluation import TaskEvaluation as TaskEvaluation
     from edgevision.hookspecs import hookimpl as hookimpl
     from edgevision.imaging.decode import decode_image as decode_image
+    from edgevision.imaging.frame import Frame as Frame
     from edgevision.imaging.pixels import Pixels as Pixels
     from edgevision.imaging.placement import Placement as Placement
+    from edgevision.imaging.placement import placement_of as placement_of
     from edgevision.imaging.preprocess import Preprocessing as Preprocessing
+    from edgevision.imaging.tiles import Axis as Axis
+    from edgevision.imaging.tiles import axis_tiles as axis_tiles
+    from edgevision.imaging.tiles import blended_bands as blended_bands
     from edgevision.imaging.write import write_image as write_image
     from edgevision.metrics.comparison import Comparison as Comparison
     from edgevision.metrics.comparison import Metric as Metric
@@ -67,10 +75,19 @@ if TYPE_CHECKING:
     from edgevision.session import CheckedSession as CheckedSession
     from edgevision.system.arguments import one_of as one_of
     from edgevision.system.arguments import real_number as real_number
+    from edgevision.system.arguments import whole_number as whole_number
     from edgevision.system.missing_options import MissingOptions as MissingOptions
     from edgevision.system.reading import read_file as read_file
+    from edgevision.system.strict_json import JsonError as JsonError
+    from edgevision.system.strict_json import read_json as read_json
+    from edgevision.tasks.explainable_model import ExplainableModel as ExplainableModel
+    from edgevision.tasks.explained import Aim as Aim
+    from edgevision.tasks.explained import class_of as class_of
+    from edgevision.tasks.image_kind import ImageTaskKind as ImageTaskKind
     from edgevision.tasks.image_model import ImageModel as ImageModel
     from edgevision.tasks.kind import Claim as Claim
+    from edgevision.tasks.kind import DecidingKind as DecidingKind
+    from edgevision.tasks.kind import DecisionDifference as DecisionDifference
     from edgevision.tasks.kind import DescribingKind as DescribingKind
     from edgevision.tasks.kind import ModelParts as ModelParts
     from edgevision.tasks.kind import NetworkFacts as NetworkFacts
@@ -82,6 +99,8 @@ if TYPE_CHECKING:
     from edgevision.tasks.single_run import SingleRunModel as SingleRunModel
     from edgevision.tasks.single_run import stated_output as stated_output
     from edgevision.tasks.texts import TaskTexts as TaskTexts
+    from edgevision.tasks.tiled import TiledModel as TiledModel
+    from edgevision.tasks.tiled import Tiles as Tiles
     from edgevision.tensors import Array as Array
     from edgevision.tensors import TensorSpec as TensorSpec
 
@@ -90,42 +109,62 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "drawing.colors": ("class_color",),
     "drawing.results": ("enlarged", "with_legend"),
     "drawing.text": ("Pen",),
-    "errors": ("InferenceError", "InputError", "MissingOptionError", "OptionError"),
+    "errors": ("InferenceError", "InputError", "MissingOptionError", "MissingRuntimeError", "OptionError"),
     "evaluation.evaluator": ("Evaluator",),
     "evaluation.ground_truth": ("GroundTruthPaths",),
     "evaluation.image_evaluator": ("ImageEvaluator",),
+    "evaluation.image_task": ("ImageTaskEvaluation",),
     "evaluation.model_facts": ("ModelFacts",),
+    "evaluation.network_inputs": ("TileInputs",),
     "evaluation.source_model": ("SourceModel",),
     "evaluation.task_evaluation": ("PicturingEvaluator", "TaskEvaluation"),
     "hookspecs": ("hookimpl",),
     "imaging.decode": ("decode_image",),
+    "imaging.frame": ("Frame",),
     "imaging.pixels": ("Pixels",),
-    "imaging.placement": ("Placement",),
+    "imaging.placement": ("Placement", "placement_of"),
     "imaging.preprocess": ("Preprocessing",),
+    "imaging.tiles": ("Axis", "axis_tiles", "blended_bands"),
     "imaging.write": ("write_image",),
-    "metrics.comparison": (
-        *("Comparison", "Metric", "ResultDetails", "pair", "pair_classes", "result_details"),
-    ),
+    "metrics.comparison": ("Comparison", "Metric", "ResultDetails", "pair", "pair_classes", "result_details"),
     "metrics.intervals": ("Groups", "Interval", "mean_method", "share_by_image"),
     "metrics.measures": (
-        *("ClassMetricValues", "LastMeasures", "Measures", "MetricValue", "Values", "mean_error", "mean_of"),
+        "ClassMetricValues",
+        "LastMeasures",
+        "Measures",
+        "MetricValue",
+        "Values",
+        "mean_error",
+        "mean_of",
         "share_of",
     ),
     "metrics.part_ratios": ("part_ratio",),
     "plugins": ("Registry",),
     "session": ("CheckedSession",),
-    "system.arguments": ("one_of", "real_number"),
+    "system.arguments": ("one_of", "real_number", "whole_number"),
     "system.missing_options": ("MissingOptions",),
     "system.reading": ("read_file",),
+    "system.strict_json": ("JsonError", "read_json"),
+    "tasks.explainable_model": ("ExplainableModel",),
+    "tasks.explained": ("Aim", "class_of"),
+    "tasks.image_kind": ("ImageTaskKind",),
     "tasks.image_model": ("ImageModel",),
     "tasks.kind": (
-        *("Claim", "DescribingKind", "ModelParts", "NetworkFacts", "ResultReplayer", "TaskKind"),
+        "Claim",
+        "DecidingKind",
+        "DecisionDifference",
+        "DescribingKind",
+        "ModelParts",
+        "NetworkFacts",
+        "ResultReplayer",
+        "TaskKind",
         "TaskOption",
     ),
     "tasks.label_files": ("stated_labels",),
     "tasks.options": ("TaskOptions",),
     "tasks.single_run": ("SingleRunModel", "stated_output"),
     "tasks.texts": ("TaskTexts",),
+    "tasks.tiled": ("TiledModel", "Tiles"),
     "tensors": ("Array", "TensorSpec"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}

@@ -118,6 +118,9 @@ class Task(Protocol):
     It may have a property ``read_outputs``: the outputs that its models read, with the kind of the scores in
     each (``softmax``, ``sigmoid`` or ``logits``; empty for other values). Without it, these are all outputs.
 
+    A field that a later version of the task added has ``field(default=…, metadata={"added": VERSION})``:
+    bundles of earlier versions, which lack it, get the default.
+
     Attributes:
         name: of its kind, such as ``classify``; see `edgevision.tasks.kind.TaskKind`.
     """
@@ -146,8 +149,9 @@ def task_from_dict(document: Mapping[str, Any], where: str) -> Task:
             "provides it, install that package"
         )
     known = [field.name for field in fields(kinds[name])]
+    added = {field.name for field in fields(kinds[name]) if "added" in field.metadata}
     for field_name in known:
-        if field_name not in values:
+        if field_name not in values and field_name not in added:
             raise OptionError(f"{where}: field '{field_name}' is missing")
     for field_name in values:
         if field_name not in known:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from edgevision.errors import OptionError
 from edgevision.plugins import Registry, registry
@@ -219,6 +219,44 @@ class ResultReplayer(Protocol):
 
     def same_results(self, found: Any, known: Any, task: Any) -> bool:
         """True if the rows of all images say the same as those that were recorded."""
+        ...
+
+
+class DecisionDifference(NamedTuple):
+    """Two results of one frame, compared.
+
+    Attributes:
+        differs: whether the decisions are different.
+        recorded, replayed: each decision in words.
+        score_difference: the largest difference of two scores of one class or object, 0…1; `None` if no score
+            is in both.
+    """
+
+    differs: bool
+    recorded: str
+    replayed: str
+    score_difference: float | None = None
+
+
+@runtime_checkable
+class DecidingKind(Protocol):
+    """A kind that says when two results, as `to_dict` gives them, are the same decision: for journals.
+
+    Without it, two results are the same if all their texts are, and their numbers are within 1 %.
+    """
+
+    def decision_words(self, result: Mapping[str, Any]) -> str:
+        """The decision in one result, for a list of rows."""
+        ...
+
+    def compare_decisions(
+        self, recorded: Mapping[str, Any], replayed: Mapping[str, Any]
+    ) -> DecisionDifference:
+        """Compare two results.
+
+        Raises:
+            KeyError, TypeError, ValueError: a result has another form.
+        """
         ...
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import OptionError
 from edgevision.system.arguments import instance, one_of, sequence
 from edgevision.system.numeric import is_real, is_share, is_whole, plain_fields
 from edgevision.system.shown import shown
-from edgevision.tasks.prediction_sets import PredictionSets, prediction_sets_from
+
+if TYPE_CHECKING:  # most models have none
+    from edgevision.tasks.prediction_sets import PredictionSets
 
 #: Kinds of output of a classifier.
 SCORE_KINDS = ("softmax", "sigmoid", "logits")
@@ -73,6 +75,8 @@ class ScoreCalibration:
         if self.operating_point is not None:
             instance(self.operating_point, OperatingPoint, "operating_point")
         if self.prediction_sets is not None:
+            from edgevision.tasks.prediction_sets import PredictionSets
+
             instance(self.prediction_sets, PredictionSets, "prediction_sets")
 
     def or_none(self) -> ScoreCalibration | None:
@@ -101,6 +105,8 @@ def score_calibration_from(document: Mapping[str, Any] | None) -> ScoreCalibrati
     """
     if document is None:
         return None
+    from edgevision.tasks.prediction_sets import prediction_sets_from
+
     try:
         point = document["operating_point"]
         return ScoreCalibration(

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgevision.errors import InferenceError, OptionError
 from edgevision.imaging.decode import as_batch, as_frame
+from edgevision.imaging.frame import Frame
 from edgevision.imaging.placement import Placement, placement_of
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.observation import observers
@@ -46,20 +47,14 @@ class SingleRun(Protocol):
         ...
 
 
-class SingleRunModel(ImageModel[ResultT], Generic[ResultT]):
-    """A model that runs its network once per image. Safe to share between threads.
-
-    Preprocessing, batches, observers and dequantization are done here; a subclass says what the outputs for
-    one image mean (`_result`).
+class NetworkModel(ImageModel[ResultT], Generic[ResultT]):
+    """A model with one network that takes one image: batches, observers and dequantization.
 
     Args:
         session: the network, with one input, an image.
         preprocessing: from an image to that input.
         labels: one name per class, or none.
         task: the task's description.
-
-    Attributes:
-        preprocess: writes an image into a row of the network's input.
 
     Raises:
         OptionError: the network has another number of inputs, or an output without its batch.
@@ -79,25 +74,12 @@ class SingleRunModel(ImageModel[ResultT], Generic[ResultT]):
                     f"output '{output.name}': expected the input's batch as its first dimension, "
                     f"got {output.describe()}; export the model with one row of outputs per image"
                 )
-        self.preprocess = Preprocessor(preprocessing, self._input)
+        self._preprocess = Preprocessor(preprocessing, self._input)
         self._dequantize = [(spec.name, dequantizer(spec)) for spec in session.outputs]
 
     @abstractmethod
-    def _result(
-        self, outputs: Mapping[str, Array], size_wh: tuple[int, int], placement: Placement
-    ) -> ResultT:
-        """The result of one image.
-
-        Args:
-            outputs: output name -> float32 array without the batch dimension, dequantized. Not modified.
-            size_wh: width and height of the image.
-            placement: from coordinates in the network's input to those in the image.
-
-        A subclass may take further arguments, by name and with defaults: those of its calls.
-
-        Raises:
-            InferenceError: the outputs are not valid.
-        """
+    def _run(self, images: Any, color: str, call: Mapping[str, Any]) -> list[ResultT]:
+        """The results of a list of images that fill one run of the network."""
 
     def __call__(self, images: Any, color: str = "rgb", **call: Any) -> Any:
         """The result of one image, or a list of them for a batch.
@@ -124,8 +106,72 @@ class SingleRunModel(ImageModel[ResultT], Generic[ResultT]):
 
     @property
     def call_arguments(self) -> tuple[str, ...]:
-        """As `ImageModel.call_arguments`: those of `_result`."""
-        return tuple(inspect.signature(type(self)._result).parameters)[4:]
+        """As `ImageModel.call_arguments`: those of `_result` that have defaults."""
+        parameters = inspect.signature(type(self)._result).parameters.values()  # type: ignore[attr-defined]
+        return tuple(one.name for one in parameters if one.default is not one.empty)
+
+    def outputs_of(self, frame: Frame) -> dict[str, Array]:
+        """What the network gives for one image, as `_rows` has it.
+
+        Raises:
+            InferenceError: the runtime failed.
+        """
+        with self.session.lease(1) as slot:
+            self._preprocess.put(frame, slot.inputs[self._input.name][0])
+            outputs = self._rows(slot.run(), 1)[0]
+            return {name: values.copy() for name, values in outputs.items()}
+
+    def _rows(self, outputs: Mapping[str, Array], count: int) -> list[dict[str, Array]]:
+        """For each image of a run, output name -> float32 array without the batch dimension, dequantized.
+
+        Raises:
+            InferenceError: an output has another number of rows.
+        """
+        rows = {name: dequantize(outputs[name]) for name, dequantize in self._dequantize}
+        for name, row in rows.items():
+            if len(row) != count:
+                raise InferenceError(
+                    f"output '{name}' has {len(row)} rows for {count} images; expected one for each"
+                )
+        return [{name: np.asarray(row[place]) for name, row in rows.items()} for place in range(count)]
+
+    def _details(self) -> tuple[str, ...]:
+        width, height = self.preprocessing.size_wh
+        classes = (f"{len(self.labels)} classes",) if self.labels else ()
+        return (f"input {width}x{height}", *classes)
+
+
+class SingleRunModel(NetworkModel[ResultT], Generic[ResultT]):
+    """A model that runs its network once per image. Safe to share between threads.
+
+    A subclass says what the outputs for one image mean (`_result`). Arguments and errors are those of
+    `NetworkModel`.
+
+    Attributes:
+        preprocess: writes an image into a row of the network's input.
+    """
+
+    @property
+    def preprocess(self) -> Preprocessor:
+        """Writes an image into a row of the network's input."""
+        return self._preprocess
+
+    @abstractmethod
+    def _result(
+        self, outputs: Mapping[str, Array], size_wh: tuple[int, int], placement: Placement
+    ) -> ResultT:
+        """The result of one image.
+
+        Args:
+            outputs: output name -> float32 array without the batch dimension, dequantized. Not modified.
+            size_wh: width and height of the image.
+            placement: from coordinates in the network's input to those in the image.
+
+        A subclass may take further arguments, by name and with defaults: those of its calls.
+
+        Raises:
+            InferenceError: the outputs are not valid.
+        """
 
     def read(self, outputs: Mapping[str, Array], sizes_wh: Sequence[tuple[int, int]]) -> list[ResultT]:
         """The results of a run.
@@ -140,12 +186,25 @@ class SingleRunModel(ImageModel[ResultT], Generic[ResultT]):
         check_outputs(self.session.outputs, outputs)
         return self._read(outputs, sizes_wh, {})
 
+    def resized_result(self, frame: Frame, size_wh: tuple[int, int]) -> ResultT:
+        """The result of one image that has been resized already.
+
+        Args:
+            frame: at the size of the network's input.
+            size_wh: width and height of the image itself, whose coordinates the result has.
+
+        Raises:
+            InferenceError: the runtime failed, or its outputs are not valid.
+        """
+        placement = placement_of(self.preprocessing, size_wh)
+        return self._result(self.outputs_of(frame), size_wh, placement)
+
     def _run(self, images: Any, color: str, call: Mapping[str, Any]) -> list[ResultT]:
         sizes_wh = []
         with self.session.lease(len(images)) as slot:
             for row, image in zip(slot.inputs[self._input.name], images, strict=True):
                 frame = as_frame(image, color)
-                self.preprocess.put(frame, row)
+                self._preprocess.put(frame, row)
                 sizes_wh.append(frame.size_wh)
             # A slot's outputs are overwritten by its next run: results copy what they keep of them.
             return self._read(slot.run(), sizes_wh, call)
@@ -153,26 +212,11 @@ class SingleRunModel(ImageModel[ResultT], Generic[ResultT]):
     def _read(
         self, outputs: Mapping[str, Array], sizes_wh: Sequence[tuple[int, int]], call: Mapping[str, Any]
     ) -> list[ResultT]:
-        rows = {name: dequantize(outputs[name]) for name, dequantize in self._dequantize}
-        for name, row in rows.items():
-            if len(row) != len(sizes_wh):
-                raise InferenceError(
-                    f"output '{name}' has {len(row)} rows for {len(sizes_wh)} images; expected one for each"
-                )
+        rows = self._rows(outputs, len(sizes_wh))
         return [
-            self._result(
-                {name: np.asarray(row[place]) for name, row in rows.items()},
-                size_wh,
-                placement_of(self.preprocessing, size_wh),
-                **call,
-            )
-            for place, size_wh in enumerate(sizes_wh)
+            self._result(row, size_wh, placement_of(self.preprocessing, size_wh), **call)
+            for row, size_wh in zip(rows, sizes_wh, strict=True)
         ]
-
-    def _details(self) -> tuple[str, ...]:
-        width, height = self.preprocessing.size_wh
-        classes = (f"{len(self.labels)} classes",) if self.labels else ()
-        return (f"input {width}x{height}", *classes)
 
 
 def stated_output(outputs: Sequence[TensorSpec], name: str | None, what: str) -> TensorSpec:

@@ -56,7 +56,7 @@ class SimulatedClock:
         """As `Clock.sleep`."""
         self._block(_Waiter(self._now_ns + max(0, round(seconds * _NS_PER_S))))
 
-    def condition(self) -> Condition:
+    def condition(self, sharing: Condition | None = None) -> Condition:
         """As `Clock.condition`."""
         return _SimulatedCondition(self)
 
@@ -135,11 +135,16 @@ class _SimulatedCondition:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
 
-    def notify_all(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if waiter in self._clock._waiting:
+    def notify(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.pop(0)
+            if waiter in self._clock._waiting:  # and not at the end of its time already
                 self._clock._wake(waiter)
+                return
+
+    def notify_all(self) -> None:
+        while self._waiters:
+            self.notify()
 
 
 class _SimulatedThread:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,32 +15,24 @@ from numpy.typing import NDArray
 from edgevision.tasks.api import (
     ClassMetricValues,
     Comparison,
-    GroundTruthPaths,
     Groups,
     ImageEvaluator,
     ImageSet,
+    ImageTaskEvaluation,
     InputError,
     Interval,
-    LastMeasures,
     Measures,
     MetricValue,
-    MissingOptions,
-    ModelFacts,
-    OptionError,
+    NetworkFacts,
     Pixels,
-    Preprocessing,
-    Registry,
     SourceModel,
     Values,
     mean_error,
     mean_of,
-    pair,
-    pair_classes,
-    result_details,
-    share_by_image,
+    share_of,
 )
 from edgevision_regress.description import RegressTask
-from edgevision_regress.model import Regression
+from edgevision_regress.model import Regression, class_labels
 from edgevision_regress.recognition import described
 from edgevision_regress.truth import Table, read_values
 
@@ -48,90 +41,24 @@ Floats = NDArray[np.float64]
 _NORMAL_95 = 1.96
 
 
-class RegressEvaluation:
-    """As `edgevision.tasks.api.TaskEvaluation`."""
-
-    def check_stated(self, model: SourceModel, folders: Sequence[str] | None) -> None:
-        """As `TaskEvaluation.check_stated`."""
-        missing = MissingOptions(model.where)
-        with missing.collected():
-            model.preprocessing()
-        with missing.collected():
-            described(model.facts)
-        missing.check()
-
-    def for_source(self, model: SourceModel, examples: ImageSet) -> RegressionEvaluator:
-        """As `TaskEvaluation.for_source`."""
-        options, task = model.options, described(model.facts)
-        if options.annotations is not None or options.decoder is not None or options.thresholds:
-            raise OptionError(
-                f"{model.where}: annotations, decoder and thresholds are for detectors, and this model "
-                "estimates values; remove them"
-            )
-        truth = None if options.truth is None else read_values(options.truth, examples, task.names)
-        return RegressionEvaluator(task, model.preprocessing(), truth, examples.shown_names, examples.groups)
-
-    def for_model(
-        self, model: ModelFacts, images: ImageSet, paths: GroundTruthPaths, plugins: Registry
-    ) -> RegressionEvaluator:
-        """As `TaskEvaluation.for_model`."""
-        task: Any = model.task
-        if paths.annotations is not None:
-            raise OptionError(
-                f"--annotations {paths.annotations}: the model estimates values; pass --truth FILE.csv"
-            )
-        if paths.truth is None:
-            raise OptionError(
-                f"no ground truth for the images in {images.name}; pass --truth FILE.csv, with the columns "
-                f"image,{','.join(task.names)}"
-            )
-        truth = read_values(paths.truth, images, task.names)
-        return RegressionEvaluator(task, model.image_preprocessing, truth, images.shown_names, images.groups)
-
-
 class RegressionEvaluator(ImageEvaluator):
     """Compares regressions with their source; see `edgevision.tasks.api.Evaluator`.
 
-    Args:
-        task, preprocessing, image_names, groups: as `ImageEvaluator`.
-        truth: float64 ``(images, values)``, where known.
+    The arguments are those of `ImageEvaluator`, with float64 ``(images, values)`` as the ground truth.
     """
 
-    def __init__(
-        self,
-        task: RegressTask,
-        preprocessing: Preprocessing,
-        truth: Table | None,
-        image_names: Sequence[str] = (),
-        groups: Groups | None = None,
-    ) -> None:
-        super().__init__(task, (), preprocessing, image_names, groups)
-        self.truth = truth
-        self._widths = np.array([high - low for low, high in task.ranges])
-        self._measures = None if truth is None else LastMeasures(partial(self._measured, truth))
+    @cached_property
+    def _widths(self) -> Floats:
+        return np.array([high - low for low, high in self.task.ranges])
 
     def compare(self, source: Sequence[Regression], artifact: Sequence[Regression]) -> Comparison:
         """As `Evaluator.compare`; differences are shares of the values' ranges."""
         shares = np.abs(_table(artifact) - _table(source)) / self._widths
+        if self.task.classes:
+            shares = np.column_stack([shares, _classes(artifact) != _classes(source)])
         alike = 1 - np.minimum(shares, 1).mean(axis=1)
-        before, after = self.measure(source), self.measure(artifact)
-        differences = np.minimum(shares.max(axis=1), 1.0)
         texts = [f"{a.lines()[0]} instead of {b.lines()[0]}" for a, b in zip(artifact, source, strict=True)]
-        return Comparison(
-            images=len(shares),
-            agreement=float(alike.mean()),
-            largest_difference=float(shares.max()),
-            mean_difference=float(shares.mean()),
-            metrics=pair(before.metrics, after.metrics) if before and after else (),
-            agreement_interval=share_by_image(alike, groups=self.groups),
-            by_class=pair_classes(before.by_class, after.by_class) if before and after else (),
-            details=result_details(self.task.name, differences.tolist(), texts, self.image_names),
-            notes=after.notes if after else (),
-        )
-
-    def measure(self, answers: Sequence[Regression]) -> Measures | None:
-        """As `MeasuringEvaluator.measure`; the error of an image is its mean, as a share of the ranges."""
-        return None if self._measures is None else self._measures(answers)
+        return self.compared(source, artifact, alike, shares.max(axis=1), texts)
 
     def representative(self, source: Sequence[Regression], count: int) -> list[int]:
         """The images whose values are spread most evenly, from the least to the greatest."""
@@ -148,10 +75,16 @@ class RegressionEvaluator(ImageEvaluator):
         if self.truth is None:
             return None
         values = self.truth[place].astype(np.float32)
-        return Regression(values, self.task.names, self.task.units).draw(image)
+        count = len(self.task.names)
+        scores = (
+            np.eye(len(self.labels), dtype=np.float32)[int(values[-1])] if self.task.classes else values[:0]
+        )
+        found = Regression(values[:count], self.task.names, self.task.units, self.labels, scores)
+        return found.draw(image)
 
-    def _measured(self, truth: Table, answers: Sequence[Regression]) -> Measures:
-        found = _table(answers)
+    def measured(self, answers: Sequence[Regression]) -> Measures:
+        """As `ImageEvaluator.measured`; the error of an image is its mean, as a share of the ranges."""
+        found, truth = _table(answers), self.truth[:, : len(self.task.names)]
         errors = np.abs(found - truth)
         metrics: list[MetricValue] = []
         if len(set(self.task.units)) == 1:
@@ -166,6 +99,10 @@ class RegressionEvaluator(ImageEvaluator):
             by_value.append(ClassMetricValues(name, len(truth), (*one, ratio)))
             notes.append(f"{name}: {bland_altman(found[:, number] - truth[:, number]).text(unit)}")
         shares = (errors / self._widths).mean(axis=1)
+        if self.task.classes:
+            right = _classes(answers) == self.truth[:, -1]
+            metrics.append(share_of("accuracy", right, groups=self.groups))
+            shares = shares + ~right
         several = tuple(by_value) if len(by_value) > 1 else ()
         return Measures(tuple(metrics), several, shares, notes=tuple(notes))
 
@@ -191,6 +128,25 @@ class RegressionEvaluator(ImageEvaluator):
         # As far off as the whole range is the worst that an image can be.
         worst = 1 - float((self._widths.max() ** 2 / variances).mean())
         return mean_of("R²", parts, lowest=min(worst, float(parts.min())), groups=self.groups)
+
+
+class RegressEvaluation(ImageTaskEvaluation):
+    """As `edgevision.tasks.api.TaskEvaluation`."""
+
+    evaluator = RegressionEvaluator
+    truth_help = "FILE.csv, with the columns image and one for each value"
+
+    def described(self, network: NetworkFacts) -> RegressTask:
+        """As `ImageTaskEvaluation.described`."""
+        return described(network)
+
+    def labels(self, task: RegressTask, stated: tuple[str, ...], model: SourceModel) -> tuple[str, ...]:
+        """Those of the classes beside the values; values have names of their own."""
+        return class_labels(model.source.outputs, task, stated)
+
+    def read_truth(self, path: Path, images: ImageSet, task: RegressTask, labels: tuple[str, ...]) -> Table:
+        """As `ImageTaskEvaluation.read_truth`."""
+        return read_values(path, images, task.names, labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,3 +219,7 @@ def bland_altman(differences: Floats) -> BlandAltman:
 
 def _table(answers: Sequence[Regression]) -> Floats:
     return np.stack([one.values for one in answers]).astype(np.float64)
+
+
+def _classes(answers: Sequence[Regression]) -> NDArray[np.int64]:
+    return np.array([one.class_id for one in answers], np.int64)

@@ -7,27 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgevision.tasks.api import Claim, ModelParts, NetworkFacts, OptionError, TaskOption, TaskTexts
-from edgevision_regress.description import RegressTask
+from edgevision.tasks.api import Claim, ImageTaskKind, NetworkFacts, TaskOption, TaskTexts
+from edgevision_regress.description import COORDINATES, RegressTask
 from edgevision_regress.recognition import described
 
 if TYPE_CHECKING:
-    from edgevision.tasks.api import CheckedSession, Pixels, TaskEvaluation
+    from edgevision.tasks.api import CheckedSession, Preprocessing, TaskEvaluation
     from edgevision_regress.model import Regression, Regressor
 
 #: Largest difference of a value for the same outputs, as a share of its range.
 _TOLERANCE = 0.001
 
 
-class RegressKind:
+class RegressKind(ImageTaskKind):
     """Values about an image, each with a name, a unit and a range."""
 
     name = RegressTask.name
     noun = "regressor"
     activity = "regression"
     verb = "estimates values"
-    ranks_classes = False
-    takes_images = True
     description: type[Any] = RegressTask
     texts = TaskTexts(
         changes_title="Changed values",
@@ -51,6 +49,13 @@ class RegressKind:
         TaskOption("names", 'Names of the values, such as ["age"]. Default: the columns of --truth.'),
         TaskOption("units", 'Their units, such as ["years"]. Default: none.'),
         TaskOption("ranges", "Their ranges, such as [[0, 120]]. Default: those of the ground truth."),
+        TaskOption("outputs", "Outputs with the values, in their order. Default: the only one."),
+        TaskOption(
+            "coordinates",
+            f"What values called NAME.x, NAME.y, NAME.left … are given in: {' or '.join(COORDINATES)} of the "
+            "network's input. Default: no value is a coordinate.",
+        ),
+        TaskOption("classes", "Output with scores of classes beside the values. Default: none."),
     )
 
     @property
@@ -68,40 +73,35 @@ class RegressKind:
                 "names": {**texts, "minItems": 1},
                 "units": texts,
                 "ranges": {"type": "array", "items": pair},
+                "more_outputs": texts,
+                "coordinates": {"enum": ["", *COORDINATES]},
+                "classes": {"type": "string"},
+                "class_scores": {"enum": ["softmax", "logits"]},
             },
         }
 
     def recognise(self, network: NetworkFacts) -> Claim | None:
         """Only if the caller says so: a vector of values looks like one of scores."""
-        outputs = [one for one in network.outputs if network.options.output in (None, one.name)]
-        if network.input_size_wh is None or network.options.decoder is not None or len(outputs) != 1:
+        if network.input_size_wh is None or network.options.decoder is not None:
             return None
-        is_vector = sum(size != 1 for size in outputs[0].shape[1:]) <= 1
-        return (
-            Claim.STATED
-            if is_vector and network.score_kinds.get(outputs[0].name, "linear") == "linear"
-            else None
-        )
+        kinds = network.score_kinds
+        vectors = [sum(size != 1 for size in one.shape[1:]) <= 1 for one in network.outputs]
+        if len(network.outputs) > 1:
+            return Claim.STATED if all(vectors) else None
+        is_linear = kinds.get(network.outputs[0].name, "linear") == "linear"
+        return Claim.STATED if vectors[0] and is_linear else None
 
     def describe(self, network: NetworkFacts) -> RegressTask:
         """As `DescribingKind.describe`."""
         return described(network)
 
-    def model(self, session: CheckedSession, task: RegressTask, parts: ModelParts) -> Regressor:
-        """As `TaskKind.model`."""
+    def image_model(
+        self, session: CheckedSession, task: RegressTask, preprocessing: Preprocessing, labels: Sequence[str]
+    ) -> Regressor:
+        """As `ImageTaskKind.image_model`."""
         from edgevision_regress.model import Regressor
 
-        if parts.preprocessing is None:
-            raise OptionError("regress: expected a preprocessing for its images, got none")
-        return Regressor(session, parts.preprocessing, task)
-
-    def lines(self, result: Regression, top: int) -> list[str]:
-        """As `Regression.lines`."""
-        return result.lines()
-
-    def draw(self, image: Pixels, result: Regression, top: int, scale: int = 1) -> Pixels:
-        """As `Regression.draw`."""
-        return result.draw(image)
+        return Regressor(session, preprocessing, task, labels)
 
     def evaluation(self) -> TaskEvaluation:
         """As `TaskKind.evaluation`."""
@@ -110,10 +110,11 @@ class RegressKind:
         return RegressEvaluation()
 
     def known_rows(self, place: int, result: Regression) -> Any:
-        """The values: float32 ``(1, values)``."""
-        return result.values[None]
+        """The values, and the number of the class: float32 ``(1, values)``."""
+        classes = [] if result.class_id is None else [result.class_id]
+        return np.concatenate([result.values, np.array(classes, np.float32)])[None]
 
     def same_results(self, found: Any, known: Any, task: RegressTask) -> bool:
         """As `ResultReplayer.same_results`."""
-        widths = np.array([high - low for low, high in task.ranges])
+        widths = np.array([high - low for low, high in task.ranges] + [1.0] * bool(task.classes))
         return found.shape == known.shape and bool((abs(found - known) <= _TOLERANCE * widths).all())

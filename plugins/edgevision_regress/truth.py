@@ -14,6 +14,8 @@ from edgevision.tasks.api import ImageSet, InputError, read_file
 
 Table = NDArray[np.float64]
 _MOST_BYTES = 100_000_000
+#: The column with the name of an image's class.
+LABEL = "label"
 
 
 def read_columns(path: str | Path) -> tuple[list[str], dict[str, list[str]]]:
@@ -40,28 +42,39 @@ def read_columns(path: str | Path) -> tuple[list[str], dict[str, list[str]]]:
     return names, found
 
 
-def read_values(path: str | Path, images: ImageSet, names: Sequence[str]) -> Table:
-    """The values of each image, float64 ``(images, values)``.
+def read_values(
+    path: str | Path, images: ImageSet, names: Sequence[str], labels: Sequence[str] = ()
+) -> Table:
+    """The values of each image, float64 ``(images, values)``; with labels also the number of its class, last.
 
     Args:
         path: a CSV file: the first column is ``image``, with names as the set has them; one column per value.
         images: whose values are wanted.
         names: of the values, in the network's order.
+        labels: one name per class, for a network that gives classes, too: the column ``label`` has them.
 
     Raises:
-        InputError: a column or an image is missing, or a cell is no finite number.
+        InputError: a column or an image is missing, a cell is no finite number, or a label is no class.
     """
     columns, rows = read_columns(path)
-    missing = [name for name in names if name not in columns]
+    missing = [name for name in (*names, *([LABEL] if labels else [])) if name not in columns]
     if missing:
         raise InputError(f"{path}: has no column '{missing[0]}'; it has: {', '.join(columns)}")
     places = [columns.index(name) for name in names]
-    table = np.zeros((len(images), len(names)))
+    table = np.zeros((len(images), len(names) + bool(labels)))
     for row, image in zip(table, images.image_names, strict=True):
         if image not in rows:
             raise InputError(f"{path}: has no row for image '{image}'")
         for place, column in enumerate(places):
             row[place] = _number(rows[image][column], f"{path}: image '{image}', column '{names[place]}'")
+        if labels:
+            label = rows[image][columns.index(LABEL)].strip()
+            if label not in labels:
+                raise InputError(
+                    f"{path}: image '{image}', column '{LABEL}': '{label:.40}' is no class of the model "
+                    f"({', '.join(labels[:20])})"
+                )
+            row[-1] = labels.index(label)
     return table
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-from edgevision.tasks.api import OptionError, one_of, real_number
+from edgevision.tasks.api import OptionError, one_of, real_number, whole_number
 
 #: What an output can hold: scores or logits of exclusive classes, of independent masks, or class numbers.
 VALUES = ("softmax", "logits", "sigmoid", "sigmoid-logits", "classes")
@@ -23,6 +23,8 @@ class SegmentTask:
             number of the class itself.
         axis: where its classes are: ``last``, or ``first`` for ``(batch, classes, height, width)``.
         threshold: the lowest score of a mask, 0…1.
+        overlap: pixels that neighbouring tiles share, for a network that sees images of any size in tiles of
+            its own size; `None` for one that sees the whole image, resized.
 
     Raises:
         OptionError: a field has a wrong value; names it.
@@ -33,6 +35,7 @@ class SegmentTask:
     values: str
     axis: str = "last"
     threshold: float = 0.5
+    overlap: int | None = field(default=None, metadata={"added": "1.1"})
 
     def __post_init__(self) -> None:
         if not isinstance(self.output, str):
@@ -43,6 +46,8 @@ class SegmentTask:
         if not 0 <= threshold <= 1:
             raise OptionError(f"threshold: expected 0 to 1, got {threshold:g}")
         object.__setattr__(self, "threshold", threshold)
+        if self.overlap is not None:
+            object.__setattr__(self, "overlap", whole_number(self.overlap, "overlap", 0))
 
     @property
     def are_masks(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,32 +15,24 @@ from numpy.typing import NDArray
 from edgevision.tasks.api import (
     ClassMetricValues,
     Comparison,
-    GroundTruthPaths,
-    Groups,
     ImageEvaluator,
     ImageSet,
+    ImageTaskEvaluation,
     InputError,
-    LastMeasures,
     Measures,
     MetricValue,
-    MissingOptions,
-    ModelFacts,
-    OptionError,
+    NetworkFacts,
     Pixels,
-    Preprocessing,
-    Registry,
     SourceModel,
-    pair,
-    pair_classes,
+    TileInputs,
     part_ratio,
-    result_details,
-    share_by_image,
-    stated_labels,
     stated_output,
 )
 from edgevision_segment.description import SegmentTask
-from edgevision_segment.model import Segmenter, labels_of
+from edgevision_segment.model import Segmenter
+from edgevision_segment.polygons import read_polygons
 from edgevision_segment.recognition import described
+from edgevision_segment.scores import labels_of
 from edgevision_segment.segmentation import BACKGROUND, VOID, Segmentation
 from edgevision_segment.truth import Mask, read_masks
 
@@ -52,78 +45,17 @@ _SAME_OBJECT = 0.5
 _LEAST_OBJECT = 16
 
 
-class SegmentEvaluation:
-    """As `edgevision.tasks.api.TaskEvaluation`."""
-
-    def check_stated(self, model: SourceModel, folders: Sequence[str] | None) -> None:
-        """As `TaskEvaluation.check_stated`."""
-        missing = MissingOptions(model.where)
-        with missing.collected():
-            model.preprocessing()
-        with missing.collected():
-            _described(model)
-        missing.check()
-
-    def for_source(self, model: SourceModel, examples: ImageSet) -> SegmentationEvaluator:
-        """As `TaskEvaluation.for_source`."""
-        task, options = _described(model), model.options
-        given = () if options.labels is None else stated_labels(options.labels)
-        labels = labels_of(given, stated_output(model.source.outputs, task.output, "the classes"), task)
-        truth = None if options.truth is None else read_masks(options.truth, examples, labels)
-        return SegmentationEvaluator(
-            task, labels, model.preprocessing(), truth, examples.shown_names, examples.groups
-        )
-
-    def for_model(
-        self, model: ModelFacts, images: ImageSet, paths: GroundTruthPaths, plugins: Registry
-    ) -> SegmentationEvaluator:
-        """As `TaskEvaluation.for_model`."""
-        if paths.annotations is not None:
-            raise OptionError(
-                f"--annotations {paths.annotations}: the model segments images; pass --truth FOLDER instead"
-            )
-        if paths.truth is None:
-            raise OptionError(
-                f"no ground truth for the images in {images.name}; pass --truth FOLDER, with a PNG of class "
-                "numbers for each image"
-            )
-        task: Any = model.task
-        truth = read_masks(paths.truth, images, model.labels)
-        return SegmentationEvaluator(
-            task, model.labels, model.image_preprocessing, truth, images.shown_names, images.groups
-        )
-
-
-def _described(model: SourceModel) -> SegmentTask:
-    options = model.options
-    if options.annotations is not None or options.decoder is not None or options.thresholds:
-        raise OptionError(
-            f"{model.where}: annotations, decoder and thresholds are for detectors, and this model segments "
-            "images; remove them"
-        )
-    return described(model.facts)
-
-
 class SegmentationEvaluator(ImageEvaluator):
     """Compares segmentations with their source; see `edgevision.tasks.api.Evaluator`.
 
-    Args:
-        task, labels, preprocessing, image_names, groups: as `ImageEvaluator`.
-        truth: the mask of each evaluation image, where known.
+    The arguments are those of `ImageEvaluator`, with a mask of each evaluation image as its ground truth.
     """
 
-    def __init__(
-        self,
-        task: SegmentTask,
-        labels: tuple[str, ...],
-        preprocessing: Preprocessing,
-        truth: Sequence[Mask] | None,
-        image_names: Sequence[str] = (),
-        groups: Groups | None = None,
-    ) -> None:
-        super().__init__(task, labels, preprocessing, image_names, groups)
-        self.truth = truth
-        self._measures = None if truth is None else LastMeasures(partial(self._measured, truth))
+    def network_inputs(self, source: Any, examples: ImageSet) -> Any:
+        """As `Evaluator.network_inputs`; of a network that sees tiles, tiles of each image."""
+        if self.task.overlap is None:
+            return super().network_inputs(source, examples)
+        return TileInputs(source.inputs[0], self.preprocessing, examples, self.task.overlap)
 
     def answers(self, model: Segmenter, images: Sequence[Any]) -> Sequence[Segmentation]:
         """The class map of each image, without scores."""
@@ -143,27 +75,8 @@ class SegmentationEvaluator(ImageEvaluator):
         if len(shown):
             dice = part_ratio("", *counts.dice(shown), groups=self.groups)
             likeness = {"Dice with the source": dice, **likeness}
-        before, after = self.measure(source), self.measure(artifact)
         texts = [f"{100 * (1 - one):.2f} % of the pixels" for one in same]
-        return Comparison(
-            images=len(pairs),
-            agreement=float(same.mean()),
-            largest_difference=float(1 - same.min()),
-            mean_difference=float(1 - same.mean()),
-            metrics=pair(before.metrics, after.metrics) if before and after else (),
-            likeness={name: one.value for name, one in likeness.items()},
-            agreement_interval=share_by_image(same, groups=self.groups),
-            likeness_intervals={
-                name: one.interval for name, one in likeness.items() if one.interval is not None
-            },
-            by_class=pair_classes(before.by_class, after.by_class) if before and after else (),
-            details=result_details(self.task.name, (1 - same).tolist(), texts, self.image_names),
-            notes=before.notes if before else (),
-        )
-
-    def measure(self, answers: Sequence[Segmentation]) -> Measures | None:
-        """As `MeasuringEvaluator.measure`; the error of an image is 1 - the mean IoU of its classes."""
-        return None if self._measures is None else self._measures(answers)
+        return self.compared(source, artifact, same, 1 - same, texts, likeness)
 
     def representative(self, source: Sequence[Segmentation], count: int) -> list[int]:
         """Images that together show every class, then those with the most classes."""
@@ -190,8 +103,9 @@ class SegmentationEvaluator(ImageEvaluator):
         shown = [number for number, label in enumerate(self.labels) if label != BACKGROUND]
         return shown or list(range(len(self.labels)))
 
-    def _measured(self, truth: Sequence[Mask], answers: Sequence[Segmentation]) -> Measures:
-        pairs = list(zip(truth, (one.class_map for one in answers), strict=True))
+    def measured(self, answers: Sequence[Segmentation]) -> Measures:
+        """As `ImageEvaluator.measured`; the error of an image is 1 - the mean IoU of its classes."""
+        pairs = list(zip(self.truth, (one.class_map for one in answers), strict=True))
         for place, (mask, found) in enumerate(pairs):
             if mask.shape != found.shape:
                 name = self.image_names[place] if self.image_names else f"image {place}"
@@ -214,7 +128,7 @@ class SegmentationEvaluator(ImageEvaluator):
         if bounded.any():
             metrics.insert(2, ratio("boundary F1", outlines[0][:, bounded], outlines[1][:, bounded]))
         by_class = tuple(self._of_class(counts, number) for number in counts.present(range(len(self.labels))))
-        return Measures(tuple(metrics), by_class, counts.errors(shown), notes=_notes(truth))
+        return Measures(tuple(metrics), by_class, counts.errors(shown), notes=_notes(self.truth))
 
     def _of_class(self, counts: _Counts, number: int) -> ClassMetricValues:
         parts: list[MetricValue] = [
@@ -223,6 +137,29 @@ class SegmentationEvaluator(ImageEvaluator):
         ]
         support = int((counts.truth[:, number] > 0).sum())
         return ClassMetricValues(self.labels[number], support, tuple(parts))
+
+
+class SegmentEvaluation(ImageTaskEvaluation):
+    """As `edgevision.tasks.api.TaskEvaluation`."""
+
+    evaluator = SegmentationEvaluator
+    truth_help = "FOLDER, with a PNG of class numbers for each image, or a COCO FILE.json"
+    takes_annotations = True
+
+    def described(self, network: NetworkFacts) -> SegmentTask:
+        """As `ImageTaskEvaluation.described`."""
+        return described(network)
+
+    def labels(self, task: SegmentTask, stated: tuple[str, ...], model: SourceModel) -> tuple[str, ...]:
+        """As `ImageTaskEvaluation.labels`: with background where it is left out."""
+        return labels_of(stated, stated_output(model.source.outputs, task.output, "the classes"), task)
+
+    def read_truth(
+        self, path: Path, images: ImageSet, task: SegmentTask, labels: tuple[str, ...]
+    ) -> Sequence[Mask]:
+        """As `ImageTaskEvaluation.read_truth`."""
+        read = read_polygons if path.suffix.lower() == ".json" else read_masks
+        return read(path, images, labels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,30 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.tasks.api import (
     Claim,
-    ModelParts,
+    DecisionDifference,
+    ImageTaskKind,
     NetworkFacts,
-    OptionError,
     TaskOption,
     TaskTexts,
 )
 from edgevision_segment.description import AXES, VALUES, SegmentTask
-from edgevision_segment.recognition import chosen_output, described
+from edgevision_segment.recognition import chosen_output, described, is_map
 
 if TYPE_CHECKING:
-    from edgevision.tasks.api import CheckedSession, Pixels, TaskEvaluation
-    from edgevision_segment.model import Segmenter
+    from edgevision.tasks.api import CheckedSession, Preprocessing, TaskEvaluation
+    from edgevision_segment.model import Segmenter, TiledSegmenter
     from edgevision_segment.segmentation import Segmentation
 
+#: Share of an image's pixels by which a class may differ in the same decision.
+_SAME_SHARE = 0.005
 
-class SegmentKind:
+
+class SegmentKind(ImageTaskKind):
     """A class for each pixel: by exclusive scores, by independent masks, or by class numbers."""
 
     name = SegmentTask.name
     noun = "segmenter"
     activity = "segmentation"
     verb = "segments images"
-    ranks_classes = False
-    takes_images = True
     description: type[Any] = SegmentTask
     texts = TaskTexts(
         errors="have pixels of another class than the ground truth",
@@ -56,8 +57,15 @@ class SegmentKind:
     )
     options: Sequence[TaskOption] = (
         TaskOption("values", f"What the output holds: {', '.join(VALUES)}. Default: what the model says."),
-        TaskOption("axis", f"Where its classes are: {' or '.join(AXES)}. Default: last."),
+        TaskOption(
+            "axis", f"Where its classes are: {' or '.join(AXES)}. Default: what the shapes say, or last."
+        ),
         TaskOption("threshold", "Lowest score of a mask, 0 to 1. Default: 0.5."),
+        TaskOption(
+            "overlap",
+            "Cut images into tiles of the network's size that share this many pixels. Default: the whole "
+            "image is resized.",
+        ),
     )
 
     @property
@@ -73,6 +81,7 @@ class SegmentKind:
                 "values": {"enum": list(VALUES)},
                 "axis": {"enum": list(AXES)},
                 "threshold": {"type": "number", "minimum": 0, "maximum": 1},
+                "overlap": {"type": ["integer", "null"], "minimum": 0},
             },
         }
 
@@ -82,34 +91,26 @@ class SegmentKind:
             return None
         spec = chosen_output(network)
         if spec is None:
+            return Claim.STATED if any(map(is_map, network.outputs)) else None
+        if not is_map(spec):
             return None
-        shape = spec.shape[1:]
-        if len(shape) == 2 and _are_sides(shape):
+        if len(spec.shape) == 3:
             return Claim.LIKELY if "int" in spec.dtype else Claim.STATED
-        if len(shape) != 3 or not _are_sides(shape[:2]):
-            return None
         is_softmax = network.score_kinds.get(spec.name) == "softmax"
-        return Claim.STATED if shape[2] in (1, 3) and not is_softmax else Claim.LIKELY
+        return Claim.STATED if spec.shape[3] in (1, 3) and not is_softmax else Claim.LIKELY
 
     def describe(self, network: NetworkFacts) -> SegmentTask:
         """As `DescribingKind.describe`."""
         return described(network)
 
-    def model(self, session: CheckedSession, task: SegmentTask, parts: ModelParts) -> Segmenter:
-        """As `TaskKind.model`."""
-        from edgevision_segment.model import Segmenter
+    def image_model(
+        self, session: CheckedSession, task: SegmentTask, preprocessing: Preprocessing, labels: Sequence[str]
+    ) -> Segmenter | TiledSegmenter:
+        """As `ImageTaskKind.image_model`."""
+        from edgevision_segment.model import Segmenter, TiledSegmenter
 
-        if parts.preprocessing is None:
-            raise OptionError("segment: expected a preprocessing for its images, got none")
-        return Segmenter(session, parts.preprocessing, parts.labels, task)
-
-    def lines(self, result: Segmentation, top: int) -> list[str]:
-        """As `Segmentation.lines`."""
-        return result.lines()
-
-    def draw(self, image: Pixels, result: Segmentation, top: int, scale: int = 1) -> Pixels:
-        """As `Segmentation.draw`."""
-        return result.draw(image, scale)
+        kind = Segmenter if task.overlap is None else TiledSegmenter
+        return kind(session, preprocessing, labels, task)
 
     def evaluation(self) -> TaskEvaluation:
         """As `TaskKind.evaluation`."""
@@ -125,6 +126,22 @@ class SegmentKind:
         """As `ResultReplayer.same_results`: no class may have one pixel in 500 more or less."""
         return found.shape == known.shape and bool(abs(found - known).max(initial=0.0) <= 0.002)
 
+    def decision_words(self, result: Mapping[str, Any]) -> str:
+        """As `DecidingKind.decision_words`: the share of each class."""
+        shares = sorted(_shares(result).items(), key=lambda one: -one[1])
+        return "  ".join(f"{label} {100 * share:.1f}%" for label, share in shares)
 
-def _are_sides(sizes: Sequence[int | None]) -> bool:
-    return all(size is None or size > 1 for size in sizes)
+    def compare_decisions(
+        self, recorded: Mapping[str, Any], replayed: Mapping[str, Any]
+    ) -> DecisionDifference:
+        """As `DecidingKind.compare_decisions`: no class may have one pixel in 200 more or less."""
+        first, second = _shares(recorded), _shares(replayed)
+        moved = [
+            abs(first.get(label, 0.0) - second.get(label, 0.0)) for label in first.keys() | second.keys()
+        ]
+        words = self.decision_words(recorded), self.decision_words(replayed)
+        return DecisionDifference(max(moved, default=0.0) > _SAME_SHARE, *words)
+
+
+def _shares(result: Mapping[str, Any]) -> dict[str, float]:
+    return {str(one["label"]): float(one["share"]) for one in result["classes"]}

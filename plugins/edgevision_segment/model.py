@@ -1,8 +1,9 @@
-"""The model of a segmentation."""
+"""The models of a segmentation: of a whole image, or of its tiles."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,25 +11,31 @@ from numpy.typing import NDArray
 from edgevision.tasks.api import (
     Array,
     CheckedSession,
-    InferenceError,
+    ExplainableModel,
+    Frame,
     OptionError,
     Placement,
     Preprocessing,
     SingleRunModel,
-    TensorSpec,
-    stated_output,
+    TiledModel,
+    Tiles,
+    blended_bands,
+    placement_of,
 )
 from edgevision_segment.description import SegmentTask
-from edgevision_segment.resampling import Floats, Grid, grid_of
+from edgevision_segment.resampling import Floats, grid_of
+from edgevision_segment.scores import ScoreMap
 from edgevision_segment.segmentation import BACKGROUND, VOID, Segmentation
 
-#: Largest value of a score that rounding explains.
-_HIGHEST_SCORE = 1.01
-MOST_CLASSES = 255
+if TYPE_CHECKING:
+    from edgevision.tasks.api import Aim
+
+#: Rows of an image, and what stands there.
+_Rows = Iterator[tuple[slice, Floats]]
 
 
-class Segmenter(SingleRunModel[Segmentation]):
-    """A segmentation network. Safe to share between threads.
+class Segmenter(ExplainableModel[Segmentation], SingleRunModel[Segmentation]):
+    """A segmentation network that sees the whole image. Safe to share between threads.
 
     Args:
         session: the network.
@@ -44,14 +51,8 @@ class Segmenter(SingleRunModel[Segmentation]):
         self, session: CheckedSession, preprocessing: Preprocessing, labels: Sequence[str], task: SegmentTask
     ) -> None:
         super().__init__(session, preprocessing, labels, task)
-        self._spec = stated_output(session.outputs, task.output, "the classes")
-        rank = len(self._spec.shape) - 1
-        if rank not in ((2, 3) if task.values == "classes" else (3,)):
-            raise OptionError(
-                f"output '{task.output}': expected (batch, height, width, classes), got "
-                f"{self._spec.describe()}; for class numbers pass --task-option values=classes"
-            )
-        self.labels = labels_of(self.labels, self._spec, task)
+        self._map = ScoreMap(session.outputs, task, self.labels)
+        self.labels = self._map.labels
 
     def _result(
         self,
@@ -61,106 +62,129 @@ class Segmenter(SingleRunModel[Segmentation]):
         scores: bool = True,
     ) -> Segmentation:
         """The segmentation of one image; without `scores` for callers that need the classes alone."""
-        cells = outputs[self.task.output]
-        if self.task.axis == "last" and cells.ndim == 3:
-            cells = np.moveaxis(cells, -1, 0)
-        self._check(cells)
-        cells_wh = cells.shape[-1], cells.shape[-2]
-        grid = grid_of(cells_wh, self.preprocessing.size_wh, size_wh, placement)
-        if self.task.values == "classes":
-            classes = grid.nearest(cells.reshape(cells.shape[-2:])).astype(np.uint8)
-            found = None
+        cells = self._map.cells(outputs)
+        grid = grid_of((cells.shape[2], cells.shape[1]), self.preprocessing.size_wh, size_wh, placement)
+        bands: _Rows
+        if self._map.holds_classes:
+            bands = iter([(slice(0, size_wh[1]), grid.nearest(cells[0])[np.newaxis])])
         else:
-            classes, found = self._scored(grid, np.ascontiguousarray(cells), size_wh, scores)
-        seen = grid.seen
-        if seen is not None:
-            classes[~seen] = VOID
-            if found is not None:
-                found[~seen] = 0.0
-        return Segmentation(classes, self.labels, found)
+            bands = grid.interpolated(cells)
+        return _gathered(self._map, bands, size_wh, scores, grid.seen)
 
-    def _scored(
-        self, grid: Grid, cells: Floats, size_wh: tuple[int, int], with_scores: bool
-    ) -> tuple[NDArray[np.uint8], Floats | None]:
-        width, height = size_wh
-        classes = np.empty((height, width), np.uint8)
-        scores = np.empty((height, width), np.float32) if with_scores else None
-        for rows, values in grid.interpolated(cells):
-            best, score = self._best(values, with_scores)
-            classes[rows] = best
-            if scores is not None:
-                scores[rows] = score
-        return classes, scores
+    def _aim(self, frame: Frame, target: Any) -> Aim:
+        """The mean score of a class over the pixels where it was found (Vinogradova et al. 2020)."""
+        from edgevision.tasks.api import Aim, class_of  # who segments does not wait for explanations
 
-    def _best(self, values: Floats, with_scores: bool) -> tuple[NDArray[np.uint8], Floats | None]:
-        """The class of each pixel, and its score, from ``(channels, rows, width)``."""
-        top = values.max(axis=0)
-        if len(values) == 1:
-            best = np.zeros(top.shape, np.uint8)
-        else:  # several times faster than argmax over few channels; of equal scores, the first class
-            numbers = np.arange(len(values), dtype=np.uint8)[:, None, None]
-            best = np.where(values == top, numbers, np.uint8(VOID)).min(axis=0)
-        if self.task.are_masks:
-            if self.task.values == "sigmoid-logits":
-                top = np.asarray(1.0 / (1.0 + np.exp(-np.clip(top, -80, 80))), np.float32)
-            found = top >= self.task.threshold
-            return np.where(found, best + np.uint8(1), np.uint8(0)), np.where(found, top, 1 - top)
-        if not with_scores:
-            return best, None
-        if self.task.values == "logits":
-            return best, np.asarray(1.0 / np.exp(values - top).sum(axis=0), np.float32)
-        return best, np.minimum(top, np.float32(1.0))
+        cells = self._map.cells(self.outputs_of(frame))
+        classes, _ = self._map.best(cells, with_scores=False)
+        seen = self._seen(classes.shape, placement_of(self.preprocessing, frame.size_wh))
+        if target is None:
+            class_id = _largest(classes[seen], self.labels)
+        else:
+            class_id = class_of(target, self.labels, len(self.labels))
+        where = seen & (classes == class_id)
+        if not where.any():
+            raise OptionError(f"target: no pixel of class '{self.labels[class_id]}' was found in this image")
 
-    def _check(self, cells: Floats) -> None:
-        name, values = self.task.output, self.task.values
-        if not np.isfinite(cells).all():
-            raise InferenceError(f"output '{name}' contains NaN or infinity; expected finite numbers")
-        low, high = float(cells.min()), float(cells.max())
-        if values == "classes":
-            if low < 0 or high >= len(self.labels) or (cells != np.rint(cells)).any():
-                raise InferenceError(
-                    f"output '{name}' gave values from {low:g} to {high:g}; expected class numbers, 0 to "
-                    f"{len(self.labels) - 1}, one of the labels each"
-                )
-        elif values in ("softmax", "sigmoid") and not (low >= 1 - _HIGHEST_SCORE and high <= _HIGHEST_SCORE):
-            raise InferenceError(
-                f"output '{name}' gave values from {low:.4g} to {high:.4g}; expected scores, 0 to 1; if they "
-                "are logits, convert again with --scores logits"
-            )
+        def score_of(outputs: Mapping[str, Array]) -> NDArray[np.float64]:
+            rows = self._rows(outputs, len(outputs[self.task.output]))
+            scores = (self._map.score_of(self._map.cells(row), class_id) for row in rows)
+            return np.array([float(one[where].mean()) for one in scores], np.float64)
+
+        return Aim(self.labels[class_id], class_id, score_of, self.preprocess)
+
+    def _seen(self, cells_hw: tuple[int, ...], placement: Placement) -> NDArray[np.bool_]:
+        """bool ``(height, width)``: the cells of the network's output whose centres the image covers."""
+        axes = []
+        for axis, (size, cells) in enumerate(zip(self.preprocessing.size_wh, cells_hw[::-1], strict=True)):
+            centres = (np.arange(cells) + 0.5) * size / cells
+            axes.append((centres >= placement.seen_low[axis]) & (centres <= placement.seen_high[axis]))
+        return np.asarray(axes[1][:, np.newaxis] & axes[0])
 
 
-def class_count(spec: TensorSpec, task: SegmentTask) -> int | None:
-    """Number of classes, background included; `None` for class numbers, which do not say."""
-    if task.values == "classes":
-        return None
-    channels = spec.shape[-1] if task.axis == "last" else spec.shape[1]
-    return None if channels is None else channels + int(task.are_masks)
+class TiledSegmenter(TiledModel[Segmentation]):
+    """A segmentation network that sees images of any size in overlapping tiles. Safe to share by threads.
 
+    Scores are blended where tiles overlap; class numbers come from the tile whose centre is nearest. The
+    memory is that of the result, and of the scores of one row of tiles.
 
-def labels_of(labels: Sequence[str], spec: TensorSpec, task: SegmentTask) -> tuple[str, ...]:
-    """One name per class: those stated, with background where it is left out, or numbers.
+    Args:
+        session, preprocessing, labels, task: as `Segmenter`.
 
     Raises:
-        OptionError: their number is not that of the classes, or there are more than `MOST_CLASSES`.
+        OptionError: as `Segmenter`, or the overlap is too large for the network's input.
     """
-    count = class_count(spec, task)
-    given = tuple(labels)
-    if count is None:
-        if not given:
-            raise OptionError(
-                f"output '{spec.name}' holds class numbers; pass --labels FILE with their names"
+
+    def __init__(
+        self, session: CheckedSession, preprocessing: Preprocessing, labels: Sequence[str], task: SegmentTask
+    ) -> None:
+        super().__init__(session, preprocessing, labels, task, task.overlap or 0)
+        self._map = ScoreMap(session.outputs, task, self.labels)
+        self.labels = self._map.labels
+
+    def _result(self, tiles: Tiles, size_wh: tuple[int, int], scores: bool = True) -> Segmentation:
+        """The segmentation of one image; without `scores` for callers that need the classes alone."""
+        bands: _Rows
+        if self._map.holds_classes:
+            bands = self._owned(tiles)
+        else:
+            bands = blended_bands(
+                tiles.rows, tiles.columns, tiles.overlap, lambda top: map(self._at_pixels, tiles.outputs(top))
             )
-        count = len(given)
-    if count > MOST_CLASSES:
-        raise OptionError(f"output '{spec.name}': {count} classes; expected {MOST_CLASSES} at most")
-    if not given:
-        names = [f"class {number}" for number in range(count)]
-        return (BACKGROUND, *names[1:]) if task.are_masks else tuple(names)
-    if len(given) == count - 1:
-        return (BACKGROUND, *given)
-    if len(given) != count:
-        raise OptionError(
-            f"output '{spec.name}' has {count} classes"
-            f"{', background included' if task.are_masks else ''}, and there are {len(given)} labels"
-        )
-    return given
+        return _gathered(self._map, bands, size_wh, scores, None)
+
+    def _at_pixels(self, outputs: Mapping[str, Array]) -> Floats:
+        """The values of one tile at each of its pixels, ``(channels, height, width)``."""
+        cells = self._map.cells(outputs)
+        tile_wh = self.preprocessing.size_wh
+        cells_wh = cells.shape[2], cells.shape[1]
+        if cells_wh == tile_wh:
+            return cells
+        grid = grid_of(cells_wh, tile_wh, tile_wh, placement_of(self.preprocessing, tile_wh))
+        if self._map.holds_classes:
+            return grid.nearest(cells[0])[np.newaxis]
+        return np.concatenate([values for _, values in grid.interpolated(cells)], axis=1)
+
+    def _owned(self, tiles: Tiles) -> _Rows:
+        rows, columns = tiles.rows, tiles.columns
+        owned = columns.owned()
+        for top, part in rows.owned().items():
+            band = np.zeros((1, part.stop - part.start, columns.padded), np.float32)
+            for left, outputs in zip(columns.starts, tiles.outputs(top), strict=True):
+                place = owned[left]
+                inside = slice(place.start - left, place.stop - left)
+                band[0, :, place] = self._at_pixels(outputs)[0, part.start - top : part.stop - top, inside]
+            shown = slice(part.start, min(part.stop, rows.size))
+            if shown.start < shown.stop:
+                yield shown, band[:, : shown.stop - shown.start, : columns.size]
+
+
+def _gathered(
+    score_map: ScoreMap,
+    bands: _Rows,
+    size_wh: tuple[int, int],
+    with_scores: bool,
+    seen: NDArray[np.bool_] | None,
+) -> Segmentation:
+    """The segmentation of an image from its rows; what the network did not see is `VOID`."""
+    width, height = size_wh
+    with_scores = with_scores and not score_map.holds_classes
+    classes = np.empty((height, width), np.uint8)
+    scores = np.empty((height, width), np.float32) if with_scores else None
+    for rows, values in bands:
+        classes[rows], found = score_map.best(values, with_scores)
+        if scores is not None:
+            scores[rows] = found
+    if seen is not None:
+        classes[~seen] = VOID
+        if scores is not None:
+            scores[~seen] = 0.0
+    return Segmentation(classes, score_map.labels, scores)
+
+
+def _largest(classes: NDArray[np.uint8], labels: Sequence[str]) -> int:
+    """The class with the most pixels, background only if there is no other."""
+    counts = np.bincount(classes.reshape(-1), minlength=len(labels))
+    if BACKGROUND in labels and counts[labels.index(BACKGROUND)] < counts.sum():
+        counts[labels.index(BACKGROUND)] = 0
+    return int(counts.argmax())

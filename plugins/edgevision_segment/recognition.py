@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edgevision.tasks.api import MissingOptionError, NetworkFacts, OptionError, TensorSpec
 from edgevision_segment.description import SegmentTask
 
@@ -15,14 +17,19 @@ def described(network: NetworkFacts) -> SegmentTask:
     """
     options, spec = network.options.task_options, chosen_output(network)
     if spec is None:
-        names = ", ".join(f"'{one.name}'" for one in network.outputs)
+        names = ", ".join(f"'{one.name}' {one.describe()}" for one in network.outputs)
         raise MissingOptionError(
             network.where, f"the model has the outputs {names}; pass --output-name with that of the classes"
         )
-    axis = options.get("axis", "last")
+    if not is_map(spec):
+        raise OptionError(
+            f"{network.where}: output '{spec.name}' is {spec.describe()}; expected a class for each pixel, "
+            "(batch, height, width, classes); pass --output-name with such an output"
+        )
+    axis = options.get("axis") or _axis(network, spec)
     channels = spec.shape[-1 if axis == "last" else 1]
     values = options.get("values") or _values(network, spec, channels)
-    task = SegmentTask(spec.name, values, axis, options.get("threshold", 0.5))
+    task = SegmentTask(spec.name, values, axis, options.get("threshold", 0.5), options.get("overlap"))
     if values == "softmax" and channels == 1:
         raise OptionError(
             f"{network.where}: the softmax of a single channel is always 1; for a mask pass --scores "
@@ -36,6 +43,36 @@ def chosen_output(network: NetworkFacts) -> TensorSpec | None:
     name = network.options.output
     named = [spec for spec in network.outputs if name in (None, spec.name)]
     return named[0] if len(named) == 1 else None
+
+
+def is_map(spec: TensorSpec) -> bool:
+    """True for a value, or several, at each cell of a grid."""
+    sizes = spec.shape[1:]
+    if len(sizes) == 2:
+        return _are_sides(sizes)
+    return len(sizes) == 3 and (_are_sides(sizes[:2]) or _are_sides(sizes[1:]))
+
+
+def _are_sides(sizes: Sequence[int | None]) -> bool:
+    return all(size is None or size > 1 for size in sizes)
+
+
+def _axis(network: NetworkFacts, spec: TensorSpec) -> str:
+    """Where the classes are: ``first`` if the other two sizes alone have the shape of the input."""
+    sizes = spec.shape[1:]
+    if len(sizes) != 3 or network.input_size_wh is None:
+        return "last"
+    width, height = network.input_size_wh
+    last, first = (_has_shape(pair, width, height) for pair in (sizes[:2], sizes[1:]))
+    return "first" if first and not last else "last"
+
+
+def _has_shape(sides: Sequence[int | None], width: int, height: int) -> bool:
+    """True for a grid whose cells are about as wide as high."""
+    rows, columns = sides
+    if rows is None or columns is None:
+        return True
+    return _are_sides(sides) and abs(rows * width - columns * height) <= max(width, height)
 
 
 def _values(network: NetworkFacts, spec: TensorSpec, channels: int | None) -> str:

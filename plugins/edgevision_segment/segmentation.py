@@ -105,7 +105,7 @@ class Segmentation:
         import supervision
 
         present = [one for one in np.flatnonzero(self.areas).tolist() if self.labels[one] != BACKGROUND]
-        masks = np.array([self.class_map == one for one in present]).reshape(-1, *self.class_map.shape)
+        masks = np.array([self.class_map == one for one in present], bool).reshape(-1, *self.class_map.shape)
         boxes = supervision.mask_to_xyxy(masks) if present else np.zeros((0, 4))
         return supervision.Detections(
             xyxy=boxes,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from edgevision.artifact import TFLITE, Artifact
+from edgevision.artifact import DESCRIPTION_KEY, TFLITE, Artifact
 from edgevision.backend import (
     ArtifactDescription,
     DeviceInfo,
@@ -32,6 +32,8 @@ if TYPE_CHECKING:  # what only conversions and bare files need
     from edgevision.graph import EditableGraph
 
 #: The operator that stands for what an Edge TPU computes.
+#: CPU threads of a call where the caller sets none.
+_CALL_THREADS = 1
 _EDGE_TPU = b"edgetpu-custom-op"
 
 
@@ -63,9 +65,8 @@ class TFLiteBackend:
 
     def read_description(self, artifact: Artifact) -> ModelDescription | None:
         """As `edgevision.description.SelfDescribingFormat.read_description`."""
-        from edgevision.description import KEY
-
-        if KEY.encode() not in artifact.content:  # most files; the reader takes milliseconds to import
+        # Not in most files; the reader takes milliseconds to import.
+        if DESCRIPTION_KEY.encode() not in artifact.content:
             return None
         from edgevision_tflite.describing import read_description
 
@@ -99,7 +100,13 @@ class TFLiteBackend:
         slots.add(1, _TFLiteSlot(loader, interpreter, graph, 1))
         precision = _precision(graph, delegate, settings)
         return PooledSession(
-            graph.inputs, graph.outputs, device, precision, slots, reports_placement=delegate is None
+            graph.inputs,
+            graph.outputs,
+            device,
+            precision,
+            slots,
+            reports_placement=delegate is None,
+            call_threads=settings.threads or _CALL_THREADS,
         )
 
 
@@ -201,6 +208,7 @@ class _TFLiteSlot:
         self.inputs: dict[str, Array] = {
             spec.name: np.zeros(spec.with_batch(batch), spec.dtype) for spec in graph.inputs
         }
+        self._indices = graph.input_indices
         self._fed = tuple(zip(graph.input_indices, self.inputs.values(), strict=True))
         self._read = tuple(zip((spec.name for spec in graph.outputs), graph.output_indices, strict=True))
         try:
@@ -211,6 +219,11 @@ class _TFLiteSlot:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise loader.refusal(error) from error
+
+    def adopt(self, inputs: Mapping[str, Array]) -> None:
+        """As `AdoptingSlot.adopt`."""
+        self.inputs = {name: inputs[name] for name in self.inputs}
+        self._fed = tuple(zip(self._indices, self.inputs.values(), strict=True))
 
     def run(self) -> dict[str, Array]:
         """As `Slot.run`."""

@@ -94,7 +94,8 @@ def metadata_obstacles(model: Any, description: ModelDescription) -> list[str]:
     if how["layout"] != "nhwc":
         obstacles.append("channels before rows")
     if task["name"] != "classify":
-        return [*obstacles, "boxes in this form"]
+        boxes = task["name"] == "detect"
+        return [*obstacles, "boxes in this form" if boxes else f"the task '{task['name']}'"]
     if len(model.subgraphs[0].outputs) != 1:
         obstacles.append("several outputs")
     if task["score_kind"] == "logits":

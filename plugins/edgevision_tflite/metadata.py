@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from edgevision.artifact import Artifact
 from edgevision.backend import ArtifactDescription
-from edgevision.descriptions.literals import read_literal
-from edgevision.descriptions.merging import merged
-from edgevision.descriptions.ultralytics import describe_ultralytics, is_ultralytics
 from edgevision.system.flatbuffer import DamagedError, Flatbuffer
-from edgevision_tflite.archive import has_member, read_text
+from edgevision_tflite.archive import has_member
 from edgevision_tflite.graph_ends import Graph
 from edgevision_tflite.integrity import invalid
 from edgevision_tflite.metadata_reader import TFLiteMetadata, read_tflite_metadata
@@ -53,23 +48,10 @@ def _describe(content: bytes) -> ArtifactDescription:
 
 def _stated(content: bytes, graph: Graph, metadata: TFLiteMetadata | None) -> ArtifactDescription:
     """The description by all metadata besides the graph."""
+    own = None if metadata is None else metadata.describe(content, graph, without=_OLDER_ULTRALYTICS)
     name = next((name for name in (_ULTRALYTICS, _OLDER_ULTRALYTICS) if has_member(content, name)), None)
-    stated = {} if name is None else _ultralytics(content, name)
-    described = ArtifactDescription()
-    if is_ultralytics(stated):
-        # The exporter by ONNX leaves the channels last and divides every coordinate by the size; its
-        # successor leaves the boxes of heads without NMS in pixels.
-        end2end_unit = "share" if graph.channels_last() else "pixels"
-        described = describe_ultralytics(stated, str(name), "share", end2end_unit)
-    if metadata is None:
-        return described
-    own = metadata.describe(content, graph, without=_OLDER_ULTRALYTICS)
-    return merged(described, str(name), own, _WHERE)
+    if name is None:
+        return own or ArtifactDescription()
+    from edgevision_tflite.ultralytics import with_ultralytics  # not in most files
 
-
-def _ultralytics(content: bytes, name: str) -> Mapping[str, Any]:
-    try:
-        stated = read_literal(read_text(content, name))
-    except ValueError as error:
-        raise DamagedError(f"{name} in its archive cannot be read: {error}") from error
-    return stated if isinstance(stated, dict) else {}
+    return with_ultralytics(content, name, graph, own, _WHERE)

@@ -6,8 +6,6 @@ import math
 from collections.abc import Generator
 from typing import Any
 
-import numpy as np
-
 from edgevision.errors import (
     MissingRuntimeError,
     StreamBrokenError,
@@ -16,6 +14,7 @@ from edgevision.errors import (
     first_line,
 )
 from edgevision.frame_source import CapturedImage, FrameReader, SourceSettings
+from edgevision.system.av_pictures import Pictures
 from edgevision.system.credentials import is_address, without_credentials
 
 _SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp", "rtp", "rtmp", "srt")
@@ -70,6 +69,7 @@ class _NetworkReader:
         self._stream = container.streams.video[0]
         # Frames in several threads at once would be held back until the last of them is done.
         self._stream.thread_type = "SLICE"
+        self._pictures = Pictures()
         self._images = self._decoded()
 
     def read(self) -> CapturedImage | None:
@@ -113,11 +113,7 @@ class _NetworkReader:
         if frame.is_corrupt:
             return CapturedImage(None, damage="parts of the picture are missing")
         shown_s = frame.time if frame.time is not None and math.isfinite(frame.time) else None
-        image = frame.to_ndarray(format="rgb24")
-        turns = round(frame.rotation / 90) % 4  # anticlockwise, as a phone was held
-        if turns:
-            image = np.ascontiguousarray(np.rot90(image, turns))
-        return CapturedImage(image, "rgb", None if self.live else shown_s)
+        return CapturedImage(self._pictures.of(frame), "rgb", None if self.live else shown_s)
 
 
 def _is_recording(container: Any) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,12 +19,15 @@ import pytest
 
 import edgevision as ev
 from edgevision import cli
+from edgevision.cli import stream as stream_command
 from edgevision.imaging.write import write_image
+from edgevision.journal.writer import Writer
 from evaluation.tiny_bundle import write_tiny_bundle
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
 
 Command = Callable[..., Any]
+FRAMES = 8
 
 
 @pytest.fixture
@@ -104,6 +109,58 @@ def test_predict_refuses_a_journal_that_cannot_be_written(edgevision_command: Co
     assert edgevision_command(*command, "--journal", folder / "missing" / "a.db").returncode == 12
     done = edgevision_command(*command, "--journal-frames", "all")
     assert (done.returncode, "requires --journal" in done.stderr) == (2, True)
+
+
+def stream_into(run: Command, path: Path, folder: Path, policy: str) -> tuple[int, int]:
+    """Stream eight frames into a journal: frames that it has, and rows that it says are missing."""
+    frames = path.parent / "frames"
+    frames.mkdir()
+    for number in range(FRAMES):
+        write_image(frames / f"{number}.png", np.full((20, 24, 3), number, np.uint8))
+    done = run(
+        *("stream", folder / "tiny.evb", frames, "--policy", policy, "--health-every-s", "0"),
+        *("--journal", path, "--journal-frames", "all"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert ev.verify_journal(path).ok
+    with ev.read_journal(path) as reader:
+        rows = [row.document for row in reader]
+    skipped = sum(sum(row["counts"].values()) for row in rows if row["kind"] == "skipped")
+    return sum("frame" in row for row in rows), skipped
+
+
+def test_a_journal_waits_where_the_source_of_a_stream_can_wait(
+    edgevision_command: Command, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    monkeypatch.setattr("edgevision.journal.writer._MOST_QUEUED_BYTES", 1)  # room for one frame
+    kept, skipped = stream_into(edgevision_command, tmp_path / "runs.db", folder, "wait")
+    assert (kept, skipped) == (FRAMES, 0)
+    assert "could not be written" not in caplog.text
+
+
+def test_elsewhere_it_does_not_and_what_is_missing_is_counted_and_told(
+    edgevision_command: Command, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    ended = threading.Event()
+    commit, consume = Writer._commit, stream_command._consume
+
+    def commit_after_the_stream(writer: Writer, batch: Any) -> None:
+        if writer.acknowledged:  # the first row says that it is open
+            assert ended.wait(60)
+        commit(writer, batch)
+
+    def consume_and_go_on(*arguments: Any) -> None:
+        consume(*arguments)
+        ended.set()
+
+    monkeypatch.setattr("edgevision.journal.writer._MOST_QUEUED_BYTES", 1)
+    monkeypatch.setattr(Writer, "_commit", commit_after_the_stream)
+    monkeypatch.setattr(stream_command, "_consume", consume_and_go_on)
+    kept, skipped = stream_into(edgevision_command, tmp_path / "runs.db", folder, "latest")
+    assert (kept, skipped) == (0, FRAMES)
+    assert re.search(
+        rf"runs.db: {FRAMES} of \d+ rows could not be written; edgevision journal show", caplog.text
+    )
 
 
 def test_verify_prints_the_head_and_takes_it_back(edgevision_command: Command, journal: Path) -> None:

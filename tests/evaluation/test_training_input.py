@@ -14,6 +14,7 @@ from edgevision.converter import TrainingInputSource, TrainingResize
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.evaluation import training_input
 from edgevision.evaluation.classification import ClassificationEvaluator
+from edgevision.evaluation.detection import DetectionEvaluator
 from edgevision.evaluation.training_input import training_sample
 from edgevision.evidence.training_input import TrainingInputEvidence
 from edgevision.imaging.frame import Frame
@@ -21,7 +22,8 @@ from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.comparison import Comparison, Metric
 from edgevision.metrics.intervals import Interval
-from edgevision.tasks.description import ClassifyTask
+from edgevision.plugins import registry
+from edgevision.tasks.description import ClassifyTask, DetectTask
 from edgevision.tasks.detections import Detections
 
 HOW = Preprocessing((4, 4), (0.0, 255.0))
@@ -154,9 +156,11 @@ def test_boxes_are_brought_back_to_the_image() -> None:
     in_input = placement_of(how, (400, 400)).to_input(box)
     answer = Detections(in_input.astype(np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
     frame = Frame(np.zeros((50, 100, 3), np.float32), levels=(0.0, 255.0))
-    image = training_input._TrainingImage(0, frame, (400, 400), how)
-    np.testing.assert_allclose(image.in_image(answer).boxes_xyxy, box, atol=1e-3)
-    assert image.in_image("scores") == "scores"
+    task = DetectTask("yolo-end2end", {"output": "boxes", "box_unit": "pixels"})
+    evaluator = DetectionEvaluator(task, registry().decoder("yolo-end2end"), ("cell",), how, None)
+    model: Any = SimpleNamespace(detect_batch=lambda frames, task: [answer for _ in frames])
+    (found,) = evaluator.resized_answers(model, [frame], [(400, 400)])
+    np.testing.assert_allclose(found.boxes_xyxy, box, atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -222,8 +222,9 @@ def calls_of(name: str, model: Any, further: dict[str, Any]) -> Iterator[Entry]:
     streaming = {"source": [PHOTO], "policy": "wait", "max_age_ms": 1e6, "deadline_ms": 1e6, "settings": None}
     streaming["track"] = None
 
-    def stream(source: Any, **given: Any) -> list[Any]:
+    def stream(source: Any, settings: Any, **given: Any) -> list[Any]:
         many = isinstance(source, (range, list, tuple)) and len(source) > 1000  # as good as a thousand frames
+        given["settings"] = _impatient(settings)
         # A source may go on for ever, and so does its stream.
         return list(islice(model.stream(source[:1000] if many else source, **given), 1000))
 
@@ -233,7 +234,11 @@ def calls_of(name: str, model: Any, further: dict[str, Any]) -> Iterator[Entry]:
     if isinstance(model, ev.Detector):
         following = {**streaming, "tracker": "one"}
         del following["track"]
-        yield Entry(f"{name}.track", lambda **given: face.tracked(model, **given), following, check)
+
+        def track(settings: Any, **given: Any) -> list[str]:
+            return face.tracked(model, settings=_impatient(settings), **given)
+
+        yield Entry(f"{name}.track", track, following, check)
     if isinstance(model, (ev.Classifier, ev.Detector)):
         explaining = {"image": PHOTO, "target": None, "method": "rise", "budget": 16}
         explaining |= {"settings": ev.ExplainSettings(budget=16), "color": "rgb", "progress": None}
@@ -249,6 +254,11 @@ def calls_of(name: str, model: Any, further: dict[str, Any]) -> Iterator[Entry]:
         spec = model.session.inputs[0]
         outputs = model.session.run({spec.name: np.zeros(spec.with_batch(1), spec.dtype)})
         yield Entry(f"{name}.read", model.read, {"outputs": outputs, "sizes_wh": [(8, 8)]}, check)
+
+
+def _impatient(settings: Any) -> Any:
+    """Settings of a stream, by default such that a number, which is a camera, is not waited for 30 s."""
+    return ev.StreamSettings(reconnect_s=0) if settings is None else settings
 
 
 def _changed(model: Any, arguments: dict[str, Any]) -> None:

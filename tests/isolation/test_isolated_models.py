@@ -72,6 +72,7 @@ def test_a_classifier_answers_bit_for_bit_as_in_this_process(runtime, tmp_path) 
     with load(path, runtime) as plain, load(path, runtime, isolate=True) as isolated:
         assert isolated.session.inputs == plain.session.inputs
         assert isolated.session.outputs == plain.session.outputs
+        assert isolated.session.call_threads == plain.session.call_threads
         assert repr(isolated) == repr(plain)
         assert isolated.bundle_digest == plain.bundle_digest
         for frame in FRAMES:

@@ -118,6 +118,12 @@ def test_the_number_of_threads_is_accepted(tiny_tflite: Artifact) -> None:
     np.testing.assert_allclose(*answers, rtol=1e-6)
 
 
+def test_a_call_takes_one_thread_unless_more_are_asked_for(tiny_tflite: Artifact) -> None:
+    for threads, expected in ((None, 1), (2, 2)):
+        with open_session(BACKEND, tiny_tflite, SessionSettings(threads=threads)) as session:
+            assert session.call_threads == expected
+
+
 def test_a_model_cut_anywhere_is_refused_and_does_not_crash(tiny_tflite: Artifact) -> None:
     for size in range(0, len(tiny_tflite.content), 16):
         with pytest.raises(ArtifactError, match=r"tiny.tflite"):

@@ -96,6 +96,10 @@ function showFound(frame) {
     const item = make("li"), swatch = make("span", { class: "swatch" });
     swatch.style.background = one.color;
     const number = one.tracker_id === undefined ? "" : `#${one.tracker_id} `;
+    if (one.score === undefined) {  // a line of another task's answer
+      item.append(make("span", { class: "label", title: one.label }, one.label));
+      return item;
+    }
     const meter = make("span", { class: "meter" }), value = make("span");
     value.style.width = `${(100 * one.score).toFixed(1)}%`;
     meter.append(value);

@@ -7,12 +7,11 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgevision.errors import StreamBrokenError, StreamError, first_line
 from edgevision.frame_source import CapturedImage
 from edgevision.imaging.decode import max_pixels
 from edgevision.streaming.sources.recording import check_size, is_far_short
+from edgevision.system.av_pictures import Pictures
 from edgevision.system.reading import open_file
 
 #: A playlist under the name of a video could name other addresses.
@@ -52,6 +51,7 @@ class DecodedFileReader:
             raise StreamError(f"{path}: has no video")
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
+        self._pictures = Pictures()
         context = self._stream.codec_context
         try:
             check_size(path, context.width, context.height)
@@ -126,11 +126,7 @@ class DecodedFileReader:
             damage = f"{frame.width} x {frame.height} pixels; the limit is {max_pixels()}"
         if damage:
             return CapturedImage(None, presentation_s=shown_s, damage=damage)
-        image = frame.to_ndarray(format="rgb24")
-        turns = round(frame.rotation / 90) % 4  # anticlockwise, as a phone was held
-        if turns:
-            image = np.ascontiguousarray(np.rot90(image, turns))
-        return CapturedImage(image, "rgb", shown_s)
+        return CapturedImage(self._pictures.of(frame), "rgb", shown_s)
 
     def _time_of(self, frame: Any) -> float | None:
         """Seconds since the first frame; `None` where the file states none, or none later than the last."""

@@ -1,15 +1,18 @@
-"""Image files as a stream: a folder, a pattern, a numbered sequence, or one file."""
+"""Image files as a stream: a folder, a pattern, a numbered sequence, or one file, which may be animated."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from edgevision.errors import InputError, StreamError
 from edgevision.frame_source import CapturedImage, FrameReader, SourceSettings
+from edgevision.imaging.animation import picture_count, pictures
+from edgevision.imaging.decode import decode_frame, read_bytes
 from edgevision.imaging.find import SUFFIXES, ImageFile, find, told_left_out
 from edgevision.system.arguments import path_text
 from edgevision.system.credentials import is_address
@@ -18,6 +21,8 @@ from edgevision.system.log import warning
 #: A number in the name of a file, as in ``frame-%04d.png``.
 _NUMBER = re.compile(r"%0?\d*d")
 _PATTERN = frozenset("*?[")
+#: Suffixes of files that may have several pictures.
+_ANIMATED = (".gif", ".webp", ".png")
 
 
 class ImageFiles:
@@ -45,25 +50,36 @@ class ImageFiles:
             raise StreamError(str(error)) from error
         if found.left_out:
             warning("%s: %s", text, told_left_out(found.left_out))
-        return _ImageReader(text, iter(found.images))
+        return _ImageReader(text, found.images)
 
 
 class _ImageReader:
     live = False
 
-    def __init__(self, name: str, images: Iterator[ImageFile]) -> None:
+    def __init__(self, name: str, files: list[ImageFile]) -> None:
         self.name = name
-        self._images = images
+        self._is_alone = len(files) == 1
+        self._images = chain.from_iterable(map(self._images_of, files))
 
     def read(self) -> CapturedImage | None:
         """As `FrameReader.read`: a file that cannot be decoded is a damaged frame."""
-        file = next(self._images, None)
-        if file is None:
-            return None
+        return next(self._images, None)
+
+    def _images_of(self, file: ImageFile) -> Iterator[CapturedImage]:
+        """The image of a file, or all of an animation."""
         try:
-            return CapturedImage(file.read(), name=file.name)
+            if file.path.suffix.lower() not in _ANIMATED:
+                yield CapturedImage(file.read(), name=file.name)
+                return
+            data = read_bytes(file.path)
+            if picture_count(data) == 1:
+                yield CapturedImage(decode_frame(data, file.name), name=file.name)
+                return
+            for index, (image, shown_s) in enumerate(pictures(data, file.name)):
+                at_s = shown_s if self._is_alone else None
+                yield CapturedImage(image, presentation_s=at_s, name=f"{file.name}#{index}")
         except InputError as error:
-            return CapturedImage(None, damage=str(error), name=file.name)
+            yield CapturedImage(None, damage=str(error), name=file.name)
 
     def close(self) -> None:
         """As `FrameReader.close`: no file stays open."""

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from edgevision.errors import OptionError
 from edgevision.imaging.decode import ImageLike, as_frame
 from edgevision.imaging.frame import Frame
-from edgevision.imaging.levels import levelled, plain_pixels
+from edgevision.imaging.levels import known_levels
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
+from edgevision.imaging.tiles import Blender, axis_tiles, padded_image
 from edgevision.observation import observers
 from edgevision.session import CheckedSession
 from edgevision.system.arguments import flag, instance
@@ -22,7 +23,6 @@ from edgevision.tasks.batches import is_batch
 from edgevision.tasks.description import GenerateTask
 from edgevision.tasks.generation.geometry import EIGHT_WAYS, Geometry, inverted
 from edgevision.tasks.generation.images import GeneratedImages, check_range, to_pixels
-from edgevision.tasks.generation.tiles import Blender, axis_tiles, padded_image
 from edgevision.tasks.generation_settings import ImageToImageSettings
 from edgevision.tasks.image_model import ImageModel
 from edgevision.tensors import Array
@@ -141,7 +141,8 @@ class ImageToImage(ImageModel[GeneratedImages]):
     def _edit(
         self, image: ImageLike, color: str, before: Geometry, after: Geometry, ensemble: bool
     ) -> GeneratedImages:
-        frame = self._known_levels(as_frame(image, color))
+        # Black and white of the whole image count for its tiles too.
+        frame = known_levels(as_frame(image, color), self.preprocessing.mapping)
         frame = replace(frame, pixels=_transformed(before, frame.pixels))
         if self._settings.fit == "resize":
             frame = self._resized(frame)
@@ -153,13 +154,6 @@ class ImageToImage(ImageModel[GeneratedImages]):
         generated = to_pixels(values, self.task.output_range, self.task.color)
         settings = {"kind": self.task.kind, **where_it_ran(self.session), "ensemble": ensemble}
         return GeneratedImages(generated, settings=settings).changed(after)
-
-    def _known_levels(self, frame: Frame) -> Frame:
-        """Black and white of the whole image count for its tiles too."""
-        mapping = self.preprocessing.mapping
-        if mapping.is_plain and frame.pixels.dtype == np.uint8:
-            return Frame(plain_pixels(frame, mapping), frame.color, frame.name)
-        return levelled(frame, mapping)
 
     def _resized(self, frame: Frame) -> Frame:
         if frame.levels is not None:

@@ -118,7 +118,7 @@ def _answers(values: Any, task: RegressTask = AGE) -> list[Regression]:
 
 def test_errors_and_r_squared_are_those_computed_by_hand() -> None:
     truth = np.array([[10.0], [20.0], [30.0], [40.0]])
-    measures = RegressionEvaluator(AGE, HOW, truth).measure(_answers([12, 20, 26, 40]))
+    measures = RegressionEvaluator(AGE, (), HOW, truth).measure(_answers([12, 20, 26, 40]))
     assert measures is not None
     values = {metric.name: metric for metric in measures.metrics}
     assert values["MAE"].value == pytest.approx(1.5)
@@ -135,7 +135,7 @@ def test_a_drop_of_an_error_is_how_much_the_artifact_is_worse() -> None:
     random = np.random.default_rng(0)
     truth = random.uniform(0, 100, (200, 1))
     source = truth[:, 0] + random.normal(0, 1, 200)
-    evaluator = RegressionEvaluator(AGE, HOW, truth)
+    evaluator = RegressionEvaluator(AGE, (), HOW, truth)
     worse = evaluator.compare(_answers(source), _answers(source + np.where(source > truth[:, 0], 6, -6)))
     for name in ("MAE", "RMSE", "R²"):
         metric = worse.metric(name)
@@ -153,12 +153,12 @@ def test_a_drop_of_an_error_is_how_much_the_artifact_is_worse() -> None:
 def test_several_values_have_rows_of_their_own_and_units_are_not_mixed() -> None:
     random = np.random.default_rng(1)
     truth = random.uniform(0, 30, (20, 2))
-    same = RegressionEvaluator(POINT, HOW, truth).measure(_answers(truth + 1, POINT))
+    same = RegressionEvaluator(POINT, (), HOW, truth).measure(_answers(truth + 1, POINT))
     assert same is not None
     assert [metric.name for metric in same.metrics] == ["MAE", "RMSE", "R²"]
     assert [row.label for row in same.by_class] == ["x", "y"]
     mixed = RegressTask("out", ("x", "angle"), ("px", "degrees"), POINT.ranges)
-    other = RegressionEvaluator(mixed, HOW, truth).measure(_answers(truth + 1, mixed))
+    other = RegressionEvaluator(mixed, (), HOW, truth).measure(_answers(truth + 1, mixed))
     assert other is not None
     assert [metric.name for metric in other.metrics] == ["R²"]
     assert other.by_class[1].metrics[0].unit == "degrees"
@@ -180,4 +180,4 @@ def test_limits_of_agreement_are_those_of_bland_and_altman() -> None:
 
 def test_the_same_value_everywhere_has_no_r_squared() -> None:
     with pytest.raises(InputError, match="R² is not defined"):
-        RegressionEvaluator(AGE, HOW, np.full((3, 1), 5.0)).measure(_answers([1, 2, 3]))
+        RegressionEvaluator(AGE, (), HOW, np.full((3, 1), 5.0)).measure(_answers([1, 2, 3]))

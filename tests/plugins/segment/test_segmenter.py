@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InferenceError, InputError, OptionError
+from edgevision.explaining.settings import ExplainSettings
+from edgevision.imaging.frame import Frame
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.session import open_session
 from edgevision.tasks.api import Claim, ModelParts, NetworkFacts, TaskKind, TaskOptions
@@ -143,6 +146,14 @@ def test_what_a_centre_crop_leaves_out_is_not_called_background() -> None:
     assert found.shares.sum() == 1
 
 
+def test_an_image_that_training_resized_is_segmented_in_its_own_pixels() -> None:
+    """What the training's own resize made of a photo is compared with our resize of that photo."""
+    model = _segmenter(_one_hot(QUARTERS), resize="center-crop")
+    resized = Frame(np.zeros((8, 8, 3), np.float32), levels=(0.0, 255.0))
+    found = model.resized_result(resized, (16, 8))
+    np.testing.assert_array_equal(found.class_map, model(np.zeros((8, 16, 3), np.uint8)).class_map)
+
+
 def test_scores_between_cells_are_bilinear() -> None:
     ramp = np.repeat(np.linspace(0, 1, 4, dtype=np.float32)[None], 4, axis=0)
     found = _segmenter(np.stack([1 - ramp, ramp], -1), labels=("a", "b"), size_wh=(4, 4))
@@ -155,6 +166,48 @@ def test_scores_between_cells_are_bilinear() -> None:
 def test_classes_may_be_the_first_axis() -> None:
     found = _segmenter(np.moveaxis(_one_hot(QUARTERS), -1, 0), axis="first")(np.zeros((8, 8, 3), np.uint8))
     np.testing.assert_array_equal(found.class_map, QUARTERS)
+
+
+def test_an_explanation_finds_what_a_class_rests_on() -> None:
+    """A network whose class is that of the pixel's brightness: the bright square explains it."""
+    image = TensorSpec("image", (None, 16, 16, 3), "float32")
+    output = TensorSpec("map", (None, 16, 16, 2), "float32")
+
+    def compute(inputs: Any) -> Any:
+        bright = np.clip(inputs["image"][..., :1] / 255, 0, 1)
+        return {"map": np.concatenate([1 - bright, bright], -1).astype(np.float32)}
+
+    backend = FakeBackend(answers=compute)
+    session = open_session(backend, backend.artifact([image], [output]))
+    how = Preprocessing((16, 16), (0.0, 255.0), resize="letterbox")
+    model = Segmenter(session, how, ("background", "light"), SegmentTask("map", "softmax"))
+    frame = np.zeros((32, 64, 3), np.uint8)
+    frame[8:20, 40:56] = 255
+    explanation = model.explain(frame, budget=400, settings=ExplainSettings(seed=1))
+    assert explanation.label == "light"
+    assert explanation.score > 0.9
+    assert explanation.map.shape == (32, 64)
+    column, row = explanation.peak_xy
+    assert 36 <= column < 60
+    assert 4 <= row < 24
+    assert model.explain(frame, "background", budget=16).label == "background"
+    with pytest.raises(OptionError, match="no pixel of class 'light' was found"):
+        model.explain(np.zeros_like(frame), "light", budget=16)
+    with pytest.raises(OptionError, match="no class 'dark'"):
+        model.explain(frame, "dark", budget=16)
+    assert "explain" in Segmenter.answering_methods
+
+
+def test_a_segmentation_becomes_detections_of_supervision() -> None:
+    pytest.importorskip("supervision", reason="needs supervision")
+    classes = np.zeros((40, 60), np.uint8)
+    classes[10:20, 30:45], classes[:4, :6] = 1, 2
+    found = Segmentation(classes, LABELS).to_supervision()
+    assert found.xyxy.tolist() == [[30, 10, 44, 19], [0, 0, 5, 3]]
+    assert found.class_id.tolist() == [1, 2]
+    assert found.data["class_name"].tolist() == ["cell", "nucleus"]
+    np.testing.assert_array_equal(found.mask[0], classes == 1)
+    assert len(Segmentation(np.zeros((4, 5), np.uint8), LABELS).to_supervision()) == 0
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, 7.0, -1.0])
@@ -285,6 +338,43 @@ def test_a_map_is_recognised_and_described(network: NetworkFacts, claim: Claim, 
     kind = SegmentKind()
     assert kind.recognise(network) == claim
     assert kind.describe(network) == SegmentTask("map", values)
+
+
+@pytest.mark.parametrize(
+    ("shape", "input_wh", "axis"),
+    [
+        ((64, 96, 5), (96, 64), "last"),
+        ((5, 64, 96), (96, 64), "first"),
+        ((5, 16, 24), (96, 64), "first"),
+        ((17, 25, 5), (97, 65), "last"),
+        ((64, 64, 64), (64, 64), "last"),
+        ((21, None, None), (96, 64), "last"),
+        ((2, 33, 65), (65, 33), "first"),
+    ],
+)
+def test_the_axis_of_the_classes_follows_from_the_shape_of_the_input(
+    shape: tuple[int, ...], input_wh: tuple[int, int], axis: str
+) -> None:
+    network = dataclasses.replace(_network(shape, kind="softmax"), input_size_wh=input_wh)
+    assert SegmentKind().recognise(network) == Claim.LIKELY
+    assert SegmentKind().describe(network).axis == axis
+
+
+def test_of_several_outputs_one_must_be_named() -> None:
+    outputs = tuple(
+        TensorSpec(name, (None, *shape), "float32")
+        for name, shape in (("map", (8, 8, 5)), ("coarse", (4, 4, 5)), ("class", (5,)))
+    )
+    network = dataclasses.replace(_network((8, 8, 5), kind="softmax"), outputs=outputs)
+    assert SegmentKind().recognise(network) == Claim.STATED
+    with pytest.raises(OptionError, match="'map' .*'coarse' .*pass --output-name"):
+        SegmentKind().describe(network)
+    named = dataclasses.replace(network, options=TaskOptions(output="map"))
+    assert SegmentKind().recognise(named) == Claim.LIKELY
+    assert SegmentKind().describe(named).output == "map"
+    vector = dataclasses.replace(network, options=TaskOptions(output="class"))
+    with pytest.raises(OptionError, match="expected a class for each pixel"):
+        SegmentKind().describe(vector)
 
 
 def test_what_is_no_map_is_not_claimed_and_what_is_unknown_is_asked() -> None:

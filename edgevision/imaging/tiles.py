@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -43,6 +44,15 @@ class Axis:
     def out(self, position: int) -> int:
         """The output position of an input position."""
         return int(position * self.scale)
+
+    def owned(self) -> dict[int, slice]:
+        """Start of each tile -> the input pixels that are nearer to its centre than to any other's."""
+        between = [
+            (start + following + self.tile) // 2
+            for start, following in zip(self.starts, self.starts[1:], strict=False)
+        ]
+        ends = zip([0, *between], [*between, self.padded], strict=True)
+        return {start: slice(*pair) for start, pair in zip(self.starts, ends, strict=True)}
 
     def shares(self, overlap: int) -> dict[int, Weights]:
         """The weight of each tile in each output pixel, which decreases towards shared edges.
@@ -127,3 +137,39 @@ class Blender:
         """The result without the padding: float32 ``(height, width, channels)``."""
         blended = self._sum.reshape(len(self._sum), -1, self._channels)
         return blended[: self._rows.out(self._rows.size), : self._columns.out(self._columns.size)]
+
+
+def blended_bands(
+    rows: Axis, columns: Axis, overlap: int, tiles_of: Callable[[int], Iterable[NDArray[np.float32]]]
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """The blended values of an image, from the top to the bottom: memory is that of one row of tiles.
+
+    Each pixel is weighted as by `Blender`, for values at each pixel of a tile (``tile_out == tile``).
+
+    Args:
+        rows, columns: the tiles.
+        overlap: as in `axis_tiles`.
+        tiles_of: from the first row of tiles to the values of each, from left to right: float32
+            ``(channels, tile, tile)``.
+
+    Yields:
+        Rows of the image, and float32 ``(channels, rows, width)`` for them, overwritten by the next.
+    """
+    row_shares, column_shares = rows.shares(overlap), columns.shares(overlap)
+    band: NDArray[np.float32] | None = None
+    for place, top in enumerate(rows.starts):
+        for left, tile in zip(columns.starts, tiles_of(top), strict=True):
+            if band is None:
+                band = np.zeros((len(tile), rows.tile, columns.padded), np.float32)
+            part = tile * column_shares[left]
+            part *= row_shares[top][:, np.newaxis]
+            band[:, :, left : left + columns.tile] += part
+        if band is None:
+            return
+        following = rows.starts[place + 1] if place + 1 < len(rows.starts) else rows.padded
+        done = following - top
+        shown = slice(top, min(following, rows.size))
+        if shown.start < shown.stop:
+            yield shown, band[:, : shown.stop - shown.start, : columns.size]
+        band[:, : rows.tile - done] = band[:, done:].copy()
+        band[:, rows.tile - done :] = 0.0
