@@ -55,10 +55,8 @@ def quantization_aware(
         raise OptionError("targets: expected one or more names (run: edgevision targets)")
     for target in found:
         if not any(is_calibrated(precision) for precision in target.precisions):
-            raise OptionError(
-                f"target '{target.name}' runs no int8 artifacts ({', '.join(target.precisions)}), and training "
-                "for int8 is of no use to it; remove it"
-            )
+            supported = ", ".join(target.precisions)
+            raise OptionError(f"target '{target.name}' runs no int8 artifacts ({supported}); remove it")
     readers = [each for each in plugins.readers().values() if isinstance(each, TrainingReader)]
     for reader, trains in plugins.answers(
         {each.name: each for each in readers}, lambda each: each.trains(model)
