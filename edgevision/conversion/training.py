@@ -39,8 +39,7 @@ def quantization_aware(
 
     Returns:
         A functional `keras.Model` with copies of the weights, not compiled, whose inputs and outputs have the
-        same names. Before ``keras.models.load_model`` loads it in another process, import
-        ``edgevision_keras.training``.
+        same names. ``docs/training.md`` says what another process imports before Keras loads its file.
 
     Raises:
         OptionError: a target is unknown or runs no int8; or the model, a layer, or the backend of Keras is

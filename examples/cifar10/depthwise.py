@@ -18,7 +18,7 @@ EXPANSION = 3
 #: the largest and the smallest. Trained depthwise networks have such channels (Nagel et al., Data-Free
 #: Quantization through Weight Equalization and Bias Correction, 2019, figure 2); behind a SiLU no channel can
 #: be scaled to mend that.
-SMALLEST, LARGEST = 0.03, 4.0
+SMALLEST, LARGEST = 0.01, 8.0
 
 
 def build_network(classes: int, seed: int) -> keras.Model:

@@ -122,7 +122,8 @@ def _set_ranges(model: Any, ranges: dict[str, tuple[float, float]], *, drop_othe
             continue
         activation_range = ranges.get(_tensor_name(node.input_value(0)))
         if activation_range is None and drop_others:
-            node.output(0).replace(node.input_value(0))
+            for reader in node.output(0).get_target_inputs():
+                reader.replace_source_output(node.input_value(0))
             continue
         if activation_range is None:
             all_known = False

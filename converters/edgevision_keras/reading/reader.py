@@ -17,7 +17,7 @@ from edgevision.system.reading import MOST_MODEL_BYTES, read_file
 from edgevision_keras.graph.equivalents import with_common_operations
 from edgevision_keras.graph.fake_quantization import RangesNotSetError
 from edgevision_keras.graph.trace import FixedBatchError, ModelInput, Trace, trace
-from edgevision_keras.libraries import require_keras, require_tensorflow
+from edgevision_keras.libraries import require, require_keras, require_tensorflow
 from edgevision_keras.reading.answers import check_answers
 from edgevision_keras.reading.archives import read_h5_attributes, read_keras_archive
 from edgevision_keras.reading.facts import find_facts
@@ -86,8 +86,10 @@ class KerasReader:
         """The model with the rounding of an int8 artifact in it; see `TrainingReader.quantization_aware`.
 
         Raises:
+            MissingRuntimeError: Keras is not installed.
             OptionError: as `edgevision_keras.training.rewriting.quantization_aware`.
         """
+        require("keras")
         from edgevision_keras.training.rewriting import quantization_aware  # imports Keras
 
         return quantization_aware(model, symmetric=symmetric)
