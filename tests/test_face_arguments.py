@@ -814,9 +814,11 @@ FUNCTIONS = [
     ),
     Row("convert", "precisions", ("auto", "int8"), lambda names: _convert(precisions=names)),
     Row("convert", "groups", Path("no.csv"), lambda path: _convert(evaluation="five", groups=path)),
-    Row("quantization_aware", "targets", ("intel-cpu", "no-such"), lambda names: _trained(targets=names)),
-    Row("quantization_aware", "targets_files", (Path("no.toml"),), lambda paths: _trained(targets_files=paths)),
     Row("convert", "groups", ("x",), lambda names: _convert(evaluation="five", groups=names)),
+    Row("quantization_aware", "targets", ("intel-cpu", "no-such"), lambda names: _trained(targets=names)),
+    Row(
+        "quantization_aware", "targets_files", (Path("no.toml"),), lambda paths: _trained(targets_files=paths)
+    ),
     Row("evaluate", "bundle", Path("tiny.evb"), lambda path: _evaluated(bundle=path)),
     Row("evaluate", "data", Path("five"), lambda path: _evaluated(data=path)),
     Row("evaluate", "annotations", Path("no.json"), lambda path: _evaluated(annotations=path)),
