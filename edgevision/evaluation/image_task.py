@@ -25,12 +25,12 @@ class ImageTaskEvaluation(ABC):
     Attributes:
         evaluator: made of (task, labels, preprocessing, truth, image names, groups).
         truth_help: what ``--truth`` takes, such as ``FILE.csv, with a row for each image``.
-        takes_annotations: True if ``--annotations`` may hold its ground truth as well.
+        annotation_suffix: of files of ``--annotations`` that hold its ground truth as well; empty for none.
     """
 
     evaluator: type[ImageEvaluator]
     truth_help: ClassVar[str]
-    takes_annotations: ClassVar[bool] = False
+    annotation_suffix: ClassVar[str] = ""
 
     @abstractmethod
     def described(self, network: NetworkFacts) -> Any:
@@ -70,7 +70,7 @@ class ImageTaskEvaluation(ABC):
     ) -> ImageEvaluator:
         """As `TaskEvaluation.for_model`."""
         task: Any = model.task
-        if paths.annotations is not None and not self.takes_annotations:
+        if not self._takes(paths.annotations):
             raise OptionError(
                 f"--annotations {paths.annotations}: the model {kind_of(task).verb}; pass --truth "
                 f"{self.truth_help}"
@@ -88,7 +88,8 @@ class ImageTaskEvaluation(ABC):
 
     def _described(self, model: SourceModel) -> Any:
         options, task = model.options, self.described(model.facts)
-        foreign = [] if self.takes_annotations or options.annotations is None else ["--annotations"]
+        annotations = None if options.annotations is None else Path(options.annotations)
+        foreign = [] if self._takes(annotations) else ["--annotations"]
         foreign += ["--decoder"] if options.decoder is not None else []
         foreign += ["--decoder-setting"] if options.decoder_settings else []
         foreign += ["thresholds"] if options.thresholds else []
@@ -100,6 +101,12 @@ class ImageTaskEvaluation(ABC):
                 "remove them"
             )
         return task
+
+    def _takes(self, annotations: Path | None) -> bool:
+        """True for annotations that hold this task's ground truth, and for none."""
+        return annotations is None or (
+            bool(self.annotation_suffix) and annotations.suffix.lower() == self.annotation_suffix
+        )
 
     def _truth_path(self, paths: GroundTruthPaths) -> Path | None:
         if paths.truth is not None and paths.annotations is not None:

@@ -120,7 +120,7 @@ def _noise(preprocessing: Preprocessing, count: int) -> Array:
 
 
 class ImageInputs:
-    """What every evaluator of images gives: the network's inputs, by its preprocessing."""
+    """A part of every evaluator of images: the network's inputs, by its preprocessing."""
 
     preprocessing: Preprocessing
 

@@ -111,7 +111,7 @@ class NetworkModel(ImageModel[ResultT], Generic[ResultT]):
         return tuple(one.name for one in parameters if one.default is not one.empty)
 
     def outputs_of(self, frame: Frame) -> dict[str, Array]:
-        """What the network gives for one image, as `_rows` has it.
+        """The outputs of the network for one image, as `_rows` has them.
 
         Raises:
             InferenceError: the runtime failed.

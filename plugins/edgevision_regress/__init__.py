@@ -1,4 +1,4 @@
-"""Regression: values that a network estimates about an image; a task like that of any other package."""
+"""Regression and embeddings: numbers that a network gives an image; tasks like those of any other package."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 @hookimpl
 def edgevision_tasks() -> list[TaskKind]:
     """As `edgevision.hookspecs.edgevision_tasks`."""
-    from edgevision_regress.kind import RegressKind  # not at the top: `edgevision --help` imports no numpy
+    # Not at the top: `edgevision --help` imports no numpy.
+    from edgevision_regress.embed_kind import EmbedKind
+    from edgevision_regress.kind import RegressKind
 
-    return [RegressKind()]
+    return [RegressKind(), EmbedKind()]

@@ -141,7 +141,7 @@ class RegressEvaluation(ImageTaskEvaluation):
         return described(network)
 
     def labels(self, task: RegressTask, stated: tuple[str, ...], model: SourceModel) -> tuple[str, ...]:
-        """Those of the classes beside the values; values have names of their own."""
+        """The names of the classes beside the values, which have names of their own."""
         return class_labels(model.source.outputs, task, stated)
 
     def read_truth(self, path: Path, images: ImageSet, task: RegressTask, labels: tuple[str, ...]) -> Table:

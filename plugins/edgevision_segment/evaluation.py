@@ -144,7 +144,7 @@ class SegmentEvaluation(ImageTaskEvaluation):
 
     evaluator = SegmentationEvaluator
     truth_help = "FOLDER, with a PNG of class numbers for each image, or a COCO FILE.json"
-    takes_annotations = True
+    annotation_suffix = ".json"
 
     def described(self, network: NetworkFacts) -> SegmentTask:
         """As `ImageTaskEvaluation.described`."""

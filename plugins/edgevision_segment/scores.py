@@ -1,4 +1,4 @@
-"""What the output of a segmentation network holds: checked, and turned into the class of each pixel."""
+"""The output of a segmentation network: checked, and turned into the class of each pixel."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def edgevision_tasks() -> list[ev.TaskKind]:
 
 @dataclass(frozen=True)
 class PoseTask:
-    """What a bundle says of its network: `output` is ``(batch, height, width, points)``, a map per point."""
+    """The description in a bundle: `output` is ``(batch, height, width, points)``, a map per point."""
 
     name: ClassVar[str] = "pose"
     output: str

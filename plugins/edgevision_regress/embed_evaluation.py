@@ -1,0 +1,71 @@
+"""Evaluation of embeddings: their cosine with the source's, and the label of the nearest image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgevision.tasks.api import (
+    Comparison,
+    ImageEvaluator,
+    ImageSet,
+    ImageTaskEvaluation,
+    InputError,
+    Measures,
+    NetworkFacts,
+    share_of,
+)
+from edgevision_regress.embedding import Embedding, EmbedTask, similarities
+from edgevision_regress.truth import LABEL, read_columns
+
+
+class EmbeddingEvaluator(ImageEvaluator):
+    """Compares embeddings with their source; its ground truth is a label for each image, as an array."""
+
+    def compare(self, source: Sequence[Embedding], artifact: Sequence[Embedding]) -> Comparison:
+        """As `Evaluator.compare`; a difference is 1 - the cosine."""
+        cosines = np.array([a.similarity(b) for a, b in zip(source, artifact, strict=True)])
+        texts = [f"cosine {one:.4f}" for one in cosines.tolist()]
+        return self.compared(source, artifact, np.maximum(cosines, 0.0), 1 - cosines, texts)
+
+    def measured(self, answers: Sequence[Embedding]) -> Measures:
+        """As `ImageEvaluator.measured`; an image has an error if its nearest has another label."""
+        labels = np.asarray(self.truth)
+        paired = np.array([int((labels == label).sum()) > 1 for label in labels])
+        if not paired.any():
+            raise InputError("no label is that of two images, so nothing can be measured")
+        cosines = similarities(answers, answers)
+        np.fill_diagonal(cosines, -2.0)
+        hits = labels[cosines.argmax(axis=1)] == labels
+        groups = None if self.groups is None else self.groups[paired]
+        alone = int((~paired).sum())
+        notes = (f"{alone} images have a label of their own and are left out",) if alone else ()
+        metric = share_of("nearest is the same", hits[paired], groups=groups)
+        return Measures((metric,), (), np.where(paired, ~hits, False).astype(float), notes=notes)
+
+
+class EmbedEvaluation(ImageTaskEvaluation):
+    """As `edgevision.tasks.api.TaskEvaluation`."""
+
+    evaluator = EmbeddingEvaluator
+    truth_help = "FILE.csv, with the columns image and label"
+
+    def described(self, network: NetworkFacts) -> EmbedTask:
+        """As `ImageTaskEvaluation.described`."""
+        from edgevision_regress.embed_kind import EmbedKind
+
+        return EmbedKind().describe(network)
+
+    def read_truth(
+        self, path: Path, images: ImageSet, task: EmbedTask, labels: tuple[str, ...]
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.str_]]:
+        """As `ImageTaskEvaluation.read_truth`."""
+        columns, rows = read_columns(path)
+        if LABEL not in columns:
+            raise InputError(f"{path}: has no column '{LABEL}'; it has: {', '.join(columns)}")
+        missing = [name for name in images.image_names if name not in rows]
+        if missing:
+            raise InputError(f"{path}: has no row for image '{missing[0]}'")
+        return np.array([rows[name][columns.index(LABEL)].strip() for name in images.image_names], str)
