@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgevision.errors import ArtifactError, OptionError
 from edgevision.system.arguments import instance, mapping, one_of, text
+from edgevision.system.folders import entries_below
 from edgevision.system.reading import MOST_MODEL_BYTES, read_file
 from edgevision.system.shown import shown
 
@@ -286,9 +287,12 @@ def _step_towards_artifact(path: Path, formats: Sequence[FileFormat]) -> str:
 def _parts(path: Path, form: FileFormat) -> Iterator[tuple[str, Path]]:
     """Name within the artifact, and path, of each file."""
     if form.folder:
-        for part in sorted(path.rglob("*")):
-            if part.is_file():
-                yield part.relative_to(path).as_posix(), part
+        try:
+            parts = sorted(Path(entry.path) for _, entry in entries_below(path) if entry.is_file())
+        except OSError as error:
+            raise ArtifactError(f"{path}: cannot be listed: {error.strerror or error}") from error
+        for part in parts:
+            yield part.relative_to(path).as_posix(), part
         return
     stem = path.name[: -len(form.suffixes[0])]
     for place, suffix in enumerate(form.suffixes):

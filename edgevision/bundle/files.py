@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from edgevision.bundle.layout import MANIFEST, SIGNATURE, is_bundle
 from edgevision.bundle.manifest import FileEntry
 from edgevision.errors import BundleError
+from edgevision.system.folders import entries_below
 from edgevision.system.reading import read_file_below
 
 #: Files that a folder can hold before it is none of a bundle.
@@ -85,9 +85,16 @@ class _Folder:
         self.path = path
 
     def sizes(self) -> dict[str, int]:
+        folders: list[str] = []
         try:
-            sizes = {}
-            for name, state in _below(self.path, ""):
+            sizes: dict[str, int] = {}
+            for number, (name, entry) in enumerate(entries_below(self.path)):
+                if number > _MOST_FILES:
+                    raise BundleError(f"{self.path}: has more than {_MOST_FILES:,} files; is not a bundle")
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(f"{name}/")
+                    continue
+                state = entry.stat(follow_symlinks=False)
                 if not stat.S_ISREG(state.st_mode):
                     raise BundleError(
                         f"{self.path / name}: is a link or a special file; a bundle has regular files alone: "
@@ -99,10 +106,14 @@ class _Folder:
                         f"change; copy the bundle: cp -r {self.path} COPY"
                     )
                 sizes[name] = state.st_size
-                if len(sizes) > _MOST_FILES:
-                    raise BundleError(f"{self.path}: has more than {_MOST_FILES:,} files; is not a bundle")
         except OSError as error:
             raise BundleError(f"{self.path}: cannot be listed: {error.strerror or error}") from error
+        for folder in folders:
+            if not any(name.startswith(folder) for name in sizes):
+                raise BundleError(
+                    f"{self.path / folder}: holds no file; a bundle has no folders but those of its files: "
+                    "remove it, or copy the bundle again"
+                )
         return sizes
 
     def read(self, name: str, most_bytes: int) -> bytes:
@@ -112,15 +123,6 @@ class _Folder:
             raise missing(self.path, name) from error
         except OSError as error:
             raise BundleError(f"{self.path / name}: cannot be read: {error.strerror or error}") from error
-
-
-def _below(folder: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
-    with os.scandir(folder) as listing:
-        for entry in listing:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _below(folder / entry.name, f"{prefix}{entry.name}/")
-            else:
-                yield prefix + entry.name, entry.stat(follow_symlinks=False)
 
 
 class _Zip:

@@ -225,7 +225,10 @@ def _base64(content: bytes) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
+    content = base64.b64decode(text, validate=True)
+    if _base64(content) != text:  # Python reads more padding than there must be
+        raise ValueError("Only base64 data is allowed")
+    return content
 
 
 def _refusal(where: str, reason: str) -> TrustError:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgevision.conversion.source_limits import SourceLimits
+from edgevision.system.folders import entries_below
 from edgevision.system.reading import memory_bytes
 
 _SHARE_OF_MEMORY = 0.8
@@ -64,7 +64,10 @@ def _size_of(source: Path) -> int:
     """Bytes of a file, or of all files in a directory; 0 for what is not there."""
     if not source.is_dir():
         return _size(source)
-    return sum(_size(Path(folder, name)) for folder, _, names in os.walk(source) for name in names)
+    try:
+        return sum(_size(Path(entry.path)) for _, entry in entries_below(source) if not entry.is_dir())
+    except OSError:  # told by who reads it
+        return 0
 
 
 def _size(file: Path) -> int:

@@ -21,6 +21,7 @@ from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError
 from edgevision.evidence.records import Evidence
 from edgevision.system.distributions import imported_versions
+from edgevision.system.folders import entries_below
 from edgevision.system.private_paths import base_name, with_texts, without_folders, words_without_folders
 from edgevision.system.reading import file_sha256
 from edgevision.system.revision import revision
@@ -64,7 +65,7 @@ def _digest_of(path: Path) -> str:
         if not path.is_dir():
             return file_sha256(path)
         total = hashlib.sha256()
-        for file in sorted(each for each in path.rglob("*") if each.is_file()):
+        for file in sorted(Path(entry.path) for _, entry in entries_below(path) if entry.is_file()):
             total.update(f"{file_sha256(file)} {file.relative_to(path).as_posix()}\n".encode())
         return total.hexdigest()
     except OSError as error:

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgevision.decoder import Floats, Ints
 from edgevision.errors import InputError
+from edgevision.system.folders import entries_below
 from edgevision.system.reading import MOST_DOCUMENT_BYTES, read_file
 from edgevision.system.strict_json import JsonError, read_json
 
@@ -140,7 +141,10 @@ def _read_coco(path: Path) -> dict[str, list[_Object]]:
 
 
 def _read_voc(folder: Path) -> dict[str, list[_Object]]:
-    files = sorted(folder.rglob("*.xml"))
+    try:
+        files = sorted(Path(entry.path) for name, entry in entries_below(folder) if name.endswith(".xml"))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be listed: {error.strerror or error}") from error
     if not files:
         raise InputError(
             f"{folder}: contains no .xml file; expected Pascal VOC annotations, one file per image"

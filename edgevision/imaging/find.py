@@ -13,6 +13,7 @@ from edgevision.errors import InputError
 from edgevision.imaging.decode import decode_frame, frame_count, read_bytes
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.headers import FORMATS, format_of
+from edgevision.system.folders import MOST_DEPTH, too_deep
 from edgevision.system.reading import read_start
 
 SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
@@ -223,7 +224,10 @@ class _Search:
             )
 
     def _pattern(self, pattern: Path) -> None:
-        matches = sorted(glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - of a whole path
+        try:
+            matches = sorted(glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - of a whole path
+        except RecursionError as error:
+            raise InputError(f"{pattern}: cannot be listed: {too_deep(pattern).strerror}") from error
         if not matches:
             raise InputError(f"{pattern}: no file matches this pattern")
         # The folder before the first wildcard: below it the structure is kept.
@@ -241,6 +245,8 @@ class _Search:
         real = folder.resolve()
         if real in above:  # a link to a folder that contains it
             return
+        if len(above) > MOST_DEPTH:
+            raise InputError(f"{below}: cannot be listed: {too_deep(below).strerror}")
         try:
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)

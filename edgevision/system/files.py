@@ -22,6 +22,7 @@ from typing import BinaryIO
 
 from edgevision.errors import OutputError
 from edgevision.system.bundle_name import BUNDLE_SUFFIX, MANIFEST
+from edgevision.system.folders import entries_below
 
 #: Where Linux keeps files in memory.
 _FOLDERS_IN_MEMORY = ("/dev/shm",)  # noqa: S108
@@ -297,7 +298,8 @@ def remove_tree(folder: Path) -> None:
     """Remove a folder with everything in it, as far as that is possible."""
     import shutil  # not needed to run a model
 
-    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(RecursionError):  # others put folders into it
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def files_below(folder: Path) -> set[str]:
@@ -306,12 +308,7 @@ def files_below(folder: Path) -> set[str]:
     Raises:
         OSError: it cannot be listed.
     """
-    names = set()
-    for here, folders, files in os.walk(folder, onerror=_raise):
-        inner = Path(here).relative_to(folder)
-        links = [name for name in folders if Path(here, name).is_symlink()]
-        names |= {(inner / name).as_posix() for name in (*files, *links)}
-    return names
+    return {name for name, entry in entries_below(folder) if not entry.is_dir(follow_symlinks=False)}
 
 
 def remove_leftovers(path: Path) -> None:
@@ -641,7 +638,7 @@ def _mode_of(path: Path) -> int | None:
 
 
 def _folders_below(folder: Path) -> list[Path]:
-    return [Path(here, name) for here, names, _ in os.walk(folder) for name in names]
+    return [Path(entry.path) for _, entry in entries_below(folder) if entry.is_dir(follow_symlinks=False)]
 
 
 def _sync_folder(folder: Path) -> None:
@@ -686,10 +683,6 @@ def _remove_leftover(leftover: Path, path: Path) -> None:
             leftover.unlink()
     finally:
         os.close(descriptor)
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def _overtaken(path: Path) -> OutputError:

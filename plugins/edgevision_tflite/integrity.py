@@ -6,11 +6,13 @@ the list of tensors, reads whatever lies in memory there, and ends the process o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from edgevision.artifact import Artifact
 from edgevision.errors import ArtifactError
 from edgevision.system.flatbuffer import DamagedError, Flatbuffer, Layout, Union
+from edgevision.tensors import MOST_TENSOR_BYTES
 
 # Numbers of fields and tags are those of TensorFlow's and LiteRT's ``schema.fbs``.
 _INDICES = Union(tag=2, layouts={1: {0: "i"}, 2: {0: "H"}, 3: {0: "B"}})
@@ -51,6 +53,9 @@ _MODEL: Layout = {
 }
 #: Fields of the model that name other files with weights.
 _OTHER_FILES = (8, 9)
+#: Bytes of a number -> the types of tensors with such numbers; the others have smaller ones.
+_TYPES_OF_SIZE = {2: (1, 7, 16, 18), 4: (0, 2, 15), 8: (4, 8, 10, 12), 16: (11,)}
+_BYTES = {kind: size for size, kinds in _TYPES_OF_SIZE.items() for kind in kinds}
 #: In place of the number of a tensor: an input that an operation does without.
 _NO_TENSOR = -1
 
@@ -93,6 +98,7 @@ def _check_graph(model: Flatbuffer, graph: int, codes: int, buffers: int) -> Non
     tensors = model.tables(graph, 0)
     for tensor in tensors:
         _check_numbers("a buffer", [model.scalar(tensor, 2, "I")], buffers)
+        _check_size(model, tensor)
     for field in (1, 2):
         _check_numbers("a tensor of the graph", model.numbers(graph, field, "i"), len(tensors))
     for operator in model.tables(graph, 3):
@@ -101,6 +107,17 @@ def _check_graph(model: Flatbuffer, graph: int, codes: int, buffers: int) -> Non
             _check_numbers(
                 "a tensor of an operation", model.numbers(operator, field, "i"), len(tensors), _NO_TENSOR
             )
+
+
+def _check_size(model: Flatbuffer, tensor: int) -> None:
+    """Refuse a tensor that a small file can declare, and that fills the memory when it is allocated."""
+    sizes = model.numbers(tensor, 0, "i")
+    size = math.prod(max(each, 1) for each in sizes) * _BYTES.get(model.scalar(tensor, 1, "b"), 1)
+    if size > MOST_TENSOR_BYTES:
+        shape = "x".join(map(str, sizes))
+        raise DamagedError(
+            f"a tensor of {shape:.100} takes {size} bytes, expected {MOST_TENSOR_BYTES} at most"
+        )
 
 
 def _check_numbers(what: str, numbers: Sequence[int], count: int, lowest: int = 0) -> None:

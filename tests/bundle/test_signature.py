@@ -225,6 +225,10 @@ TAMPERED: dict[str, Callable[[Path], Any]] = {
     "a file taken out of the statement": _payload(
         lambda statement: statement["predicate"]["resources"].pop()
     ),
+    "more padding than there must be": _signature(
+        lambda document: document["dsseEnvelope"].update(payload=document["dsseEnvelope"]["payload"] + "====")
+    ),
+    "a folder added": lambda bundle: (bundle / "more").mkdir(),
     "two signatures": _signature(
         lambda document: document["dsseEnvelope"]["signatures"].append(
             document["dsseEnvelope"]["signatures"][0]

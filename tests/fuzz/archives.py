@@ -108,6 +108,8 @@ HOSTILE: dict[str, Hostile] = {
         lambda path: next(path.glob("artifacts/*")).joinpath("model.extra").write_text("")
     ),
     "a link to a folder": in_folder(_moved_and_linked),
+    "a folder of nothing": in_folder(lambda path: (path / "more").mkdir()),
+    "folders in folders": in_folder(lambda path: path.joinpath(*["a"] * 200).mkdir(parents=True)),
     "a hard link": in_folder(_hard_link),
     "a signature that is a pipe": in_folder(lambda path: os.mkfifo(path / "model.sig")),
 }

@@ -60,10 +60,13 @@ def test_so_does_every_converted_one(name: str) -> None:
         ({"model": {9: [Table()]}}, "its weights are in other files"),
         ({"model": {8: [Table({0: "/etc/passwd"})]}}, "its weights are in other files"),
         ({"model": {2: []}}, "the model has no graph"),
+        # float32: a file of 1 kB that fills 8 GB.
+        ({"tensor": {0: ints(2_147_483_647)}}, "a tensor of 2147483647 takes 8589934588 bytes"),
+        ({"tensor": {0: ints(-1, 50_000, 50_000), 1: np.int8(9)}}, "a tensor of -1x50000x50000 takes"),
     ],
 )
 def test_numbers_of_what_is_not_there_are_refused(changed: Any, reason: str) -> None:
-    with pytest.raises(ArtifactError, match=f"model.tflite: not a valid TFLite model .*: {reason};"):
+    with pytest.raises(ArtifactError, match=f"model.tflite: not a valid TFLite model .*: {reason}"):
         check_complete(artifact(reshape(**changed)))
 
 

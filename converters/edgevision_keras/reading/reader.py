@@ -13,6 +13,7 @@ import numpy as np
 
 from edgevision.converter import SourceOptions, StatedPreprocessing
 from edgevision.errors import OptionError, SourceError, first_line
+from edgevision.system.folders import entries_below
 from edgevision.system.reading import MOST_MODEL_BYTES, read_file
 from edgevision_keras.graph.equivalents import with_common_operations
 from edgevision_keras.graph.fake_quantization import RangesNotSetError
@@ -236,10 +237,13 @@ def _sha256(path: Path) -> str:
     if path.is_file():
         digest.update(_content(path))
         return digest.hexdigest()
-    for file in sorted(path.rglob("*"), key=lambda file: file.relative_to(path).as_posix()):
-        if file.is_file():
-            digest.update(file.relative_to(path).as_posix().encode() + b"\0")
-            digest.update(hashlib.sha256(_content(file)).digest())
+    try:
+        files = sorted((name, Path(entry.path)) for name, entry in entries_below(path) if entry.is_file())
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be listed: {error.strerror or error}") from error
+    for name, file in files:
+        digest.update(name.encode() + b"\0")
+        digest.update(hashlib.sha256(_content(file)).digest())
     return digest.hexdigest()
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edgevision.errors import OptionError, SourceError
+from edgevision.system.folders import entries_below
 from edgevision.system.reading import MOST_DOCUMENT_BYTES, read_file, read_text
 from edgevision_keras.libraries import require, require_tensorflow
 from edgevision_keras.reading.archives import unreadable
@@ -53,18 +53,14 @@ def check_files(path: Path) -> None:
         SourceError: names the entry.
     """
     try:
-        for folder, _, names in os.walk(path, onerror=_raise):
-            for entry in (Path(folder, name) for name in names):
-                if not (entry.is_file() or entry.is_dir()):
-                    raise SourceError(
-                        f"{entry}: expected a regular file, as in a SavedModel written by model.export('DIR')"
-                    )
+        for name, entry in entries_below(path):
+            if not (entry.is_file() or entry.is_dir()):
+                raise SourceError(
+                    f"{path / name}: expected a regular file, as in a SavedModel written by "
+                    "model.export('DIR')"
+                )
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror or error}") from error
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def _meta_graph(path: Path) -> Any:
