@@ -24,8 +24,8 @@ def described(network: NetworkFacts) -> SegmentTask:
     if not is_map(spec, network):
         raise OptionError(
             f"{network.where}: output '{spec.name}' is {spec.describe()}; expected a class for each pixel, "
-            "(batch, height, width, classes); pass --output-name with such an output, or save the model without "
-            "the layer that flattens it"
+            "(batch, height, width, classes); pass --output-name with such an output, or save the model "
+            "without the layer that flattens it"
         )
     axis = options.get("axis") or _axis(network, spec)
     channels = spec.shape[-1 if axis == "last" else 1]
