@@ -99,7 +99,7 @@ class ComparingEvaluator(Protocol):
         """Pictures by name: `edgevision.bundle.pictures.INPUT`, `TRUTH`, `SOURCE`, and each artifact.
 
         Args:
-            image: (h, w, 3) uint8 RGB; `None` for an example that is no image.
+            image: (h, w, 3) uint8 RGB; `None` for a seed.
             place: of the example in the set.
             source: the source's answer.
             artifacts: artifact -> its answer.
