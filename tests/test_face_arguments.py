@@ -758,6 +758,10 @@ def _convert(**arguments: Any) -> object:
     return ev.convert(**{**plain, "settings": here, **arguments})
 
 
+def _trained(**arguments: Any) -> object:
+    return ev.quantization_aware(**{"model": None, "targets": ("intel-cpu",), **arguments})
+
+
 def _tuned(**arguments: Any) -> object:
     plain: dict[str, Any] = {"bundle": "tiny.evb", "backends": ("tflite",), "threads": (1,), "batches": (1,)}
     result = ev.tune(**{**plain, "seconds": 0.0625, **arguments})
@@ -820,6 +824,10 @@ FUNCTIONS = [
     Row("convert", "precisions", ("auto", "int8"), lambda names: _convert(precisions=names)),
     Row("convert", "groups", Path("no.csv"), lambda path: _convert(evaluation="five", groups=path)),
     Row("convert", "groups", ("x",), lambda names: _convert(evaluation="five", groups=names)),
+    Row("quantization_aware", "targets", ("intel-cpu", "no-such"), lambda names: _trained(targets=names)),
+    Row(
+        "quantization_aware", "targets_files", (Path("no.toml"),), lambda paths: _trained(targets_files=paths)
+    ),
     Row("evaluate", "bundle", Path("tiny.evb"), lambda path: _evaluated(bundle=path)),
     Row("evaluate", "data", Path("five"), lambda path: _evaluated(data=path)),
     Row("evaluate", "annotations", Path("no.json"), lambda path: _evaluated(annotations=path)),

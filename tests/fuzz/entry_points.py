@@ -291,6 +291,7 @@ def functions(folder: Path) -> Iterator[Entry]:
         "evaluate": {"bundle": "tiny.evb", "data": "five", "on": tflite},
         "compare": {"a": "tiny.evb", "b": "tiny.evb", "data": "five", "a_on": tflite, "b_on": tflite},
         "convert": {"source": "empty.keras", "output": "new.evb", "targets": ("raspberry-pi-5",)},
+        "quantization_aware": {"model": None, "targets": ("raspberry-pi-5",), "targets_files": ()},
         "plan_evaluation": {"max_drop": 2.0, "expected_flips": 0.02},
         "sign_bundle": {"bundle": "signed.evb", "key": "key.pem", "force": True},
         "verify_bundle": {"bundle": "signed.evb", "trust": None},
