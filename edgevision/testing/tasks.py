@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -129,7 +129,8 @@ def _check_members(case: _Case) -> None:
 def _check_description(case: _Case) -> None:
     """The description is a frozen dataclass of the kind's name, which JSON holds and gives back."""
     kind, task = case.kind, case.task
-    frozen = is_dataclass(kind.description) and kind.description.__dataclass_params__.frozen
+    parameters = getattr(kind.description, "__dataclass_params__", None)
+    frozen = parameters is not None and parameters.frozen
     case.expect(frozen, f"description is {kind.description!r}, expected a dataclass with frozen=True")
     case.expect(
         getattr(kind.description, "name", None) == kind.name and "name" not in _fields(kind),
