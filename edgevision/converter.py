@@ -359,7 +359,7 @@ class TrainingReader(SourceReader, Protocol):
         ...
 
     def quantization_aware(self, model: Any, *, symmetric: bool) -> Any:
-        """The model with the rounding of an int8 artifact in it, to train; see `edgevision.quantization_aware`.
+        """The model with the rounding of an int8 artifact in it; see `edgevision.quantization_aware`.
 
         Args:
             model: one that `trains` returns True for.
@@ -429,8 +429,8 @@ class Converter(Protocol):
         Args:
             source: a source of the same kind.
             precision: one of `precisions`.
-            calibration: required for the precisions in `edgevision.artifact.CALIBRATED`, unless the source has
-                ranges (`RangedSource`).
+            calibration: required for the precisions in `edgevision.artifact.CALIBRATED`, unless the source
+                has ranges (`RangedSource`).
 
         Raises:
             MissingRuntimeError: a library that converts is not installed.

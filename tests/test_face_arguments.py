@@ -21,7 +21,7 @@ import pytest
 
 import edgevision as ev
 from edgevision.plugins import registry
-from edgevision.testing.models import fake_image_to_image
+from edgevision.testing.models import fake_classifier, fake_image_to_image
 from public_face import exported_classes, exported_functions, function_of, hints_of, own_classes
 
 Call = Callable[..., object]
@@ -365,6 +365,14 @@ def classifier() -> ev.Classifier:
     return classifier_with(("a", "b", "c"))
 
 
+def decided(operating_threshold: Any) -> Any:
+    point = ev.OperatingPoint("b", 1, 0.25, "sensitivity", 0.9)
+    model = fake_classifier(("a", "b"), (0.5, 0.5), operating_point=point)
+    result = model(PHOTO, operating_threshold=operating_threshold)
+    assert result.operating_point is not None
+    return [result.operating_point.threshold, result.positive]
+
+
 def edited() -> ev.ImageToImage:
     return fake_image_to_image(lambda image: image, size_wh=(16, 16))
 
@@ -575,6 +583,7 @@ METHODS = [
     Row("Classifier.__init__", "labels", ("a", "b", "c"), lambda labels: classifier_with(labels).labels),
     Row("Classifier.read", "sizes_wh", ((8, 8),), lambda sizes: read_by(classifier(), sizes)),
     Row("Detector.__init__", "labels", ("thing",), lambda labels: found(detector_with(labels)(PHOTO))),
+    Row("Classifier.__call__", "operating_threshold", 0.5, lambda threshold: decided(threshold)),
     Row(
         "Detector.__call__",
         "score_threshold",
@@ -749,6 +758,10 @@ def _convert(**arguments: Any) -> object:
     return ev.convert(**{**plain, "settings": here, **arguments})
 
 
+def _trained(**arguments: Any) -> object:
+    return ev.quantization_aware(**{"model": None, "targets": ("intel-cpu",), **arguments})
+
+
 def _tuned(**arguments: Any) -> object:
     plain: dict[str, Any] = {"bundle": "tiny.evb", "backends": ("tflite",), "threads": (1,), "batches": (1,)}
     result = ev.tune(**{**plain, "seconds": 0.0625, **arguments})
@@ -811,6 +824,10 @@ FUNCTIONS = [
     Row("convert", "precisions", ("auto", "int8"), lambda names: _convert(precisions=names)),
     Row("convert", "groups", Path("no.csv"), lambda path: _convert(evaluation="five", groups=path)),
     Row("convert", "groups", ("x",), lambda names: _convert(evaluation="five", groups=names)),
+    Row("quantization_aware", "targets", ("intel-cpu", "no-such"), lambda names: _trained(targets=names)),
+    Row(
+        "quantization_aware", "targets_files", (Path("no.toml"),), lambda paths: _trained(targets_files=paths)
+    ),
     Row("evaluate", "bundle", Path("tiny.evb"), lambda path: _evaluated(bundle=path)),
     Row("evaluate", "data", Path("five"), lambda path: _evaluated(data=path)),
     Row("evaluate", "annotations", Path("no.json"), lambda path: _evaluated(annotations=path)),

@@ -8,6 +8,7 @@ graph, and the file is checked, and its outputs compared once with those of the 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -15,10 +16,13 @@ import numpy as np
 
 from edgevision.converter import Source, SourceFacts
 from edgevision.errors import ConversionError, MissingRuntimeError
+from edgevision.tensors import Array
 from edgevision_keras.failures import conversion_error, conversion_errors, listed
 from edgevision_keras.graph.onnx_equivalents import write_translatable
 from edgevision_keras.libraries import require, require_onnxruntime
 
+#: Computes outputs by name from inputs by name.
+Answer = Callable[[Mapping[str, Array]], dict[str, Array]]
 #: Every ONNX Runtime from 1.20 on loads these.
 _OPSET, _IR_VERSION = 17, 8
 #: Allowed difference of the float32 file from the source, relative to the largest output.
@@ -27,12 +31,13 @@ _TOLERANCE = 1e-3
 _LARGEST_SIZE = 8192
 
 
-def export_float32(source: Source, frozen: Any) -> bytes:
-    """The float32 file of a source, with its outputs compared with the source's.
+def export_float32(source: Source, frozen: Any, answer: Answer) -> bytes:
+    """The float32 file of a source, with its outputs compared with those of its graph.
 
     Args:
         source: the model.
         frozen: its frozen graph, a concrete function.
+        answer: runs that graph, as `Source.run`.
 
     Raises:
         MissingRuntimeError: tf2onnx is not installed.
@@ -40,7 +45,7 @@ def export_float32(source: Source, frozen: Any) -> bytes:
             from those of the source.
     """
     content = export(source, "float32", frozen)
-    _compare(source, content)
+    _compare(source, content, answer)
     return content
 
 
@@ -156,8 +161,8 @@ def _resize_to_whole_sizes(onnx: Any, model: Any) -> None:
         tensor.CopyFrom(onnx.numpy_helper.from_array(factors, tensor.name))
 
 
-def _compare(source: Source, content: bytes) -> None:
-    """Compare the outputs of the float32 file with the source's, where ONNX Runtime is installed.
+def _compare(source: Source, content: bytes, answer: Answer) -> None:
+    """Compare the outputs of the float32 file with the graph's, where ONNX Runtime is installed.
 
     So a wrong translation is reported by name, and does not appear as a low score an hour later.
     """
@@ -170,14 +175,14 @@ def _compare(source: Source, content: bytes) -> None:
     failures = []
     # Outside of the range that a model was trained for, an exponential overflows and a tangent has no digits.
     for low, high in _tried_ranges(source):
-        failure = _difference(source, session, low, high)
+        failure = _difference(source, session, answer, low, high)
         if failure is None:
             return
         failures.append(failure)
     raise _failed(source, "float32", failures[0])
 
 
-def _difference(source: Source, session: Any, low: float, high: float) -> str | None:
+def _difference(source: Source, session: Any, answer: Answer, low: float, high: float) -> str | None:
     """How the outputs of a file differ from the source's on random inputs; `None` if they do not."""
     rng = np.random.default_rng(0)
     inputs = {
@@ -186,7 +191,7 @@ def _difference(source: Source, session: Any, low: float, high: float) -> str | 
     names = [output.name for output in source.outputs]
     with conversion_errors(source.path, "ONNX", "float32"):
         results = session.run(names, inputs)
-    expected = source.run(inputs)
+    expected = answer(inputs)
     for name, result in zip(names, results, strict=True):
         own = expected[name]
         finite = np.isfinite(own)

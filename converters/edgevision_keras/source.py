@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,13 +85,23 @@ class KerasSource:
         Raises:
             InputError: as `edgevision.tensors.check_inputs`.
         """
+        return self._outputs(self.trace.call, inputs)
+
+    def _in_float(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """As `run`, by the graph that artifacts start from, which rounds no activation."""
+        names = [spec.name for spec in self.outputs]
+        return self._outputs(
+            lambda *images: dict(zip(names, self.trace.frozen(*images), strict=True)), inputs
+        )
+
+    def _outputs(self, call: Callable[..., dict[str, Any]], inputs: Mapping[str, Array]) -> dict[str, Array]:
         tf = require_tensorflow()
         batch = check_inputs(self.inputs, inputs)
         parts = []
         with tf.device("/CPU:0"):
             for start in range(0, batch, _BATCH):
                 part = [tf.constant(inputs[spec.name][start : start + _BATCH]) for spec in self.inputs]
-                parts.append(self.trace.call(*part))
+                parts.append(call(*part))
         return {
             spec.name: np.concatenate([part[spec.name].numpy() for part in parts]) for spec in self.outputs
         }
@@ -102,7 +113,7 @@ class KerasSource:
         Raises:
             MissingRuntimeError, ConversionError: as `edgevision_keras.onnx_export.export_float32`.
         """
-        return export_float32(self, self.trace.frozen)
+        return export_float32(self, self.trace.frozen, self._in_float if self.has_ranges else self.run)
 
     @property
     def has_ranges(self) -> bool:

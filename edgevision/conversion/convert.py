@@ -23,8 +23,8 @@ from edgevision.conversion.package import compose
 from edgevision.conversion.phases import Activity, ArtifactWatch, OnActivity, Phase, no_activity
 from edgevision.conversion.plan import ConversionPlan, plan_conversion
 from edgevision.conversion.provenance import digests_of_inputs, private, provenance_of
-from edgevision.conversion.reference import Reference
 from edgevision.conversion.ranges import has_ranges, may_have_ranges
+from edgevision.conversion.reference import Reference
 from edgevision.conversion.requirements import (
     beyond_rounding,
     is_acceptable,

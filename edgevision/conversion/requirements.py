@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from edgevision.artifact import FROM_TRAINING
 from edgevision.conversion.device_limits import DEVICE_UNITS
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import AgreementError, IncompleteConversionError, NotShownError
@@ -113,7 +114,7 @@ def _failed(result: Measured, requirement: Requirement) -> tuple[str, tuple[str,
     """The measured value and the limit; how it was measured, and the next step."""
     measured, limit = requirement.measured_text, requirement.limit_text
     images = set_text(result.comparison.images, None)
-    advice = "calibrate on more images like those in use, choose another --precision, or"
+    advice = f"calibrate on more images like those in use, {_training(result)}choose another --precision, or"
     if requirement.unit in DEVICE_UNITS:
         return f"{requirement.what} is {measured} (its target allows {limit})", ()
     if requirement.what == "agreement":
@@ -123,9 +124,20 @@ def _failed(result: Measured, requirement: Requirement) -> tuple[str, tuple[str,
         )
     if requirement.at_least:
         return f"the {requirement.what} is {measured} on the evaluation images (required: {limit})", (
-            "calibrate on more images like those in use, which the model was not trained on, choose another "
-            "--precision, or require less",
+            "calibrate on more images like those in use, which the model was not trained on, "
+            f"{_training(result)}choose another --precision, or require less",
         )
     return f"the {requirement.what} on {images} is {measured} (allowed: {limit})", (
         f"{advice} raise --max-drop",
+    )
+
+
+def _training(result: Measured) -> str:
+    """The advice to train for int8, for an artifact whose source was not."""
+    how = result.quantization
+    if how is None or how.range_rule == FROM_TRAINING:
+        return ""
+    return (
+        "train the model for int8 with edgevision.quantization_aware(model, targets=[…]) for an epoch "
+        "(docs/training.md), "
     )

@@ -20,15 +20,15 @@ def quantization_aware(
 ) -> Any:
     """A model that computes as its int8 artifacts will, to be trained for one to three epochs.
 
-    Where int8 without training loses too much accuracy, this gets it back: the network learns weights that
+    Where int8 without training loses too much accuracy, this can get it back: the network learns weights that
     bear the rounding, and its ranges. Batch normalizations are folded into the weights before them with their
     moving statistics, which are frozen. Compile and train the model as any other, with a tenth or less of the
-    learning rate of the original training; save it with ``save("NAME.keras")``; `convert` then needs no
+    learning rate of the original training; save it with ``save("NAME.keras")``. `convert` then needs no
     calibration set for int8, and gives every artifact the ranges of the training.
 
-    Weights have a symmetric scale per output; ranges of activations are moving averages of the extremes of each
-    batch; gradients pass the rounding (Jacob et al., Quantization and Training of Neural Networks for Efficient
-    Integer-Arithmetic-Only Inference, 2018).
+    Weights have a symmetric scale per output; ranges of activations are moving averages of the extremes of
+    each batch; gradients pass the rounding (Jacob et al., Quantization and Training of Neural Networks for
+    Efficient Integer-Arithmetic-Only Inference, 2018).
 
     Args:
         model: a trained functional or sequential Keras 3 model, on the TensorFlow or JAX backend of Keras;
@@ -39,12 +39,11 @@ def quantization_aware(
 
     Returns:
         A functional `keras.Model` with copies of the weights, not compiled, whose inputs and outputs have the
-        same names. Before ``keras.models.load_model`` loads it in another process, import
-        ``edgevision_keras.training``.
+        same names. ``docs/training.md`` says what another process imports before Keras loads its file.
 
     Raises:
-        OptionError: a target is unknown or runs no int8; or the model, a layer, or the backend of Keras is not
-            supported; names them.
+        OptionError: a target is unknown or runs no int8; or the model, a layer, or the backend of Keras is
+            not supported; names them.
         PluginError: no plugin provides the backend of a target.
         MissingRuntimeError: Keras is not installed.
     """
@@ -55,10 +54,8 @@ def quantization_aware(
         raise OptionError("targets: expected one or more names (run: edgevision targets)")
     for target in found:
         if not any(is_calibrated(precision) for precision in target.precisions):
-            raise OptionError(
-                f"target '{target.name}' runs no int8 artifacts ({', '.join(target.precisions)}); training for "
-                "int8 is of no use to it; remove it"
-            )
+            supported = ", ".join(target.precisions)
+            raise OptionError(f"target '{target.name}' runs no int8 artifacts ({supported}); remove it")
     readers = [each for each in plugins.readers().values() if isinstance(each, TrainingReader)]
     for reader, trains in plugins.answers(
         {each.name: each for each in readers}, lambda each: each.trains(model)

@@ -83,7 +83,7 @@ class QuantizationEvidence:
 
     @property
     def notes(self) -> Iterator[str]:
-        """Sentences for a reader of the table: ranges of a training, float operations, if plain was written."""
+        """Sentences for a reader of the table: ranges, operations in float, and whether plain was written."""
         if self.range_rule == FROM_TRAINING:
             yield "ranges: from training"
         if self.float_operations:

@@ -121,9 +121,9 @@ def test_the_float32_onnx_file_is_exported_once_for_two_formats(
     source = read(trained_file)
     exports: list[Any] = []
 
-    def counted(source: Any, frozen: Any) -> bytes:
+    def counted(source: Any, frozen: Any, answer: Any) -> bytes:
         exports.append(frozen)
-        return export_float32(source, frozen)
+        return export_float32(source, frozen, answer)
 
     monkeypatch.setattr("edgevision_keras.source.export_float32", counted)
     for converter in (OpenVINOConverter(), OnnxConverter()):

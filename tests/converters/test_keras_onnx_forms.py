@@ -194,4 +194,4 @@ def test_a_clip_that_zero_does_not_pass_is_not_left_to_the_ends_of_a_range(
     file = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     model = OnnxFloatModel(file.SerializeToString())
     clip = next(node.name for node in model.nodes if node.op_type == "Clip")
-    assert (clip in integer_operations(model, ()).names) == fused
+    assert (clip in integer_operations(model, {}).names) == fused

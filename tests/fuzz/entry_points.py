@@ -182,7 +182,15 @@ def models() -> Iterator[Entry]:
         },
     )
     for name, model, further in (
-        ("Classifier", fake_classifier(labels, lambda image: [image.mean() / 512, 0.25, 0.5]), {}),
+        (
+            "Classifier",
+            fake_classifier(
+                labels,
+                lambda image: [image.mean() / 512, 0.25, 0.5],
+                operating_point=ev.OperatingPoint("b", 1, 0.25, "sensitivity", 0.9),
+            ),
+            {"operating_threshold": 0.5},
+        ),
         (
             "Detector",
             fake_detector(labels, [("a", 0.75, (1.0, 1.0, 8.0, 8.0))], size_wh=(16, 16)),
@@ -283,6 +291,7 @@ def functions(folder: Path) -> Iterator[Entry]:
         "evaluate": {"bundle": "tiny.evb", "data": "five", "on": tflite},
         "compare": {"a": "tiny.evb", "b": "tiny.evb", "data": "five", "a_on": tflite, "b_on": tflite},
         "convert": {"source": "empty.keras", "output": "new.evb", "targets": ("raspberry-pi-5",)},
+        "quantization_aware": {"model": None, "targets": ("raspberry-pi-5",), "targets_files": ()},
         "plan_evaluation": {"max_drop": 2.0, "expected_flips": 0.02},
         "sign_bundle": {"bundle": "signed.evb", "key": "key.pem", "force": True},
         "verify_bundle": {"bundle": "signed.evb", "trust": None},

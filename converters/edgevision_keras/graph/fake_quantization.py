@@ -13,7 +13,9 @@ from typing import Any
 from edgevision_keras.graph.nodes import as_constant, as_identity
 from edgevision_keras.libraries import require_tensorflow
 
-_ROUNDING = frozenset({"FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel", "FakeQuantWithMinMaxArgs"})
+_ROUNDING = frozenset(
+    {"FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel", "FakeQuantWithMinMaxArgs"}
+)
 _BITS = 8
 #: A node with this attribute passes a tensor on whose range, [lowest, highest], the training has set.
 _MARK = "_trained_range"
@@ -46,7 +48,9 @@ def without_fake_quantization(definition: Any) -> bool:
         and _name(node.input[0]) not in dependent
         and nodes[_name(node.input[1])].op in _ROUNDING
     ]
-    activations = [node for node in rounding if node.name in dependent and node.op != "FakeQuantWithMinMaxVarsPerChannel"]
+    activations = [
+        node for node in rounding if node.name in dependent and node.op != "FakeQuantWithMinMaxVarsPerChannel"
+    ]
     weights = [node for node in rounding if node.name not in dependent]
     constants = [_ends(node) for node in activations if node.op == "FakeQuantWithMinMaxVars"]
     values = _values(
@@ -133,7 +137,9 @@ def _values(definition: Any, names: Sequence[str]) -> dict[str, Any]:
         return {}
     part = tf.compat.v1.graph_util.extract_sub_graph(definition, wanted)
     compute = tf.compat.v1.wrap_function(
-        lambda: tf.graph_util.import_graph_def(part, return_elements=[f"{name}:0" for name in wanted], name=""),
+        lambda: tf.graph_util.import_graph_def(
+            part, return_elements=[f"{name}:0" for name in wanted], name=""
+        ),
         [],
     )
     return {name: value.numpy() for name, value in zip(wanted, compute(), strict=True)}

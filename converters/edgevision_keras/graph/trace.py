@@ -52,8 +52,8 @@ class Trace:
         traced: the model as it was traced, with variables.
         rebuilt_from: other float types that the model computes in, such as ``float16``; `frozen` and `call`
             compute in float32.
-        trained_for_int8: True if the model rounds activations to ranges that its training has set; `frozen` has
-            marks in their place, and rounded weights: see `edgevision_keras.graph.fake_quantization`.
+        trained_for_int8: True if the model rounds activations to ranges that its training has set; `frozen`
+            has marks in their place, and rounded weights: see `edgevision_keras.graph.fake_quantization`.
     """
 
     call: Callable[..., dict[str, Any]]

@@ -6,7 +6,7 @@ both forms and of the conversions between them are added up, and the cheapest as
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 from math import prod

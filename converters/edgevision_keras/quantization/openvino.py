@@ -107,9 +107,7 @@ def _constant(node: Any) -> Any | None:
     return node if node.get_type_name() == "Constant" else None
 
 
-def _set_ranges(
-    model: Any, ranges: dict[str, tuple[float, float]], *, drop_others: bool = False
-) -> bool:
+def _set_ranges(model: Any, ranges: dict[str, tuple[float, float]], *, drop_others: bool = False) -> bool:
     """Set our ranges in the operations that quantize activations; returns whether all are known.
 
     Args:
@@ -124,7 +122,8 @@ def _set_ranges(
             continue
         activation_range = ranges.get(_tensor_name(node.input_value(0)))
         if activation_range is None and drop_others:
-            node.output(0).replace(node.input_value(0))
+            for reader in node.output(0).get_target_inputs():
+                reader.replace_source_output(node.input_value(0))
             continue
         if activation_range is None:
             all_known = False

@@ -1,6 +1,6 @@
 """A network that was trained for int8, prepared with the weights and ranges of its training.
 
-Nothing is calibrated: the training has rounded the weights and set the ranges, and they are taken as they are.
+Nothing is calibrated: the training has rounded the weights and set the ranges, which are taken as they are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ from edgevision_keras.quantization.prepare import PreparedNetwork
 from edgevision_keras.quantization.ranges import Range
 
 #: Operations whose outputs have the same range in every network.
-_KNOWN: Mapping[str, Range] = {"LogSoftmax": (-16.0, 0.0), "Sigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
+_KNOWN: Mapping[str, Range] = {
+    "LogSoftmax": (-16.0, 0.0),
+    "Sigmoid": (0.0, 1.0),
+    "Softmax": (0.0, 1.0),
+    "Tanh": (-1.0, 1.0),
+}
 #: Every artifact computes these in the operation before, with the range of what they return.
 _RECTIFIERS = frozenset({"Relu", "Relu6"})
 _AFFINE = {"Add": np.add, "AddV2": np.add, "Sub": np.subtract, "Mul": np.multiply, "RealDiv": np.divide}
@@ -56,7 +61,11 @@ def prepare_trained(trace: Trace, calibration: CalibrationData | None) -> Prepar
                 )
     known = {name: origin for name, origin in origins.items() if origin in ranges}
     folded = bounded(folded, _channels(folded, ranges, origins), ranges, origins)
-    images = _noise(folded, ranges) if calibration is None else split_batches(calibration, _MOST_IMAGES, _MOST_IMAGES)[0]
+    images = (
+        _noise(folded, ranges)
+        if calibration is None
+        else split_batches(calibration, _MOST_IMAGES, _MOST_IMAGES)[0]
+    )
     return PreparedNetwork(
         folded=folded,
         rounded={layer.name: layer for layer in folded.layers},
@@ -102,8 +111,8 @@ def _add_affine(graph: Any, ranges: dict[str, Range], origins: Mapping[str, str]
             ranges.get(origins.get(tensor.name, "")) if value is None else (value, value)
             for tensor, value in zip(operation.inputs, values, strict=True)
         ]
-        if sum(value is None for value in values) == 1 and all(each is not None for each in ends):
-            (first, second) = ends
+        first, second = ends
+        if sum(value is None for value in values) == 1 and first is not None and second is not None:
             results = [compute(one, other) for one in first for other in second]
             ranges[name] = (
                 min(0.0, *(float(np.min(each)) for each in results)),

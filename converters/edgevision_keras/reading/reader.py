@@ -18,7 +18,7 @@ from edgevision.system.reading import MOST_MODEL_BYTES, read_file
 from edgevision_keras.graph.equivalents import with_common_operations
 from edgevision_keras.graph.fake_quantization import RangesNotSetError
 from edgevision_keras.graph.trace import FixedBatchError, ModelInput, Trace, trace
-from edgevision_keras.libraries import require_keras, require_tensorflow
+from edgevision_keras.libraries import require, require_keras, require_tensorflow
 from edgevision_keras.reading.answers import check_answers
 from edgevision_keras.reading.archives import read_h5_attributes, read_keras_archive
 from edgevision_keras.reading.facts import find_facts
@@ -87,8 +87,10 @@ class KerasReader:
         """The model with the rounding of an int8 artifact in it; see `TrainingReader.quantization_aware`.
 
         Raises:
+            MissingRuntimeError: Keras is not installed.
             OptionError: as `edgevision_keras.training.rewriting.quantization_aware`.
         """
+        require("keras")
         from edgevision_keras.training.rewriting import quantization_aware  # imports Keras
 
         return quantization_aware(model, symmetric=symmetric)
@@ -220,8 +222,8 @@ def _trace(model: OpenModel, inputs: Sequence[ModelInput], path: Path) -> Trace:
         ) from error
     except RangesNotSetError as error:
         raise SourceError(
-            f"{path}: is made for training for int8, and no training has set the ranges of its activations yet; "
-            "train it with fit for one epoch or more, save it, and convert it then"
+            f"{path}: is made for training for int8, and no training has set the ranges of its activations "
+            "yet; train it with fit for one epoch or more, save it, and convert it then"
         ) from error
     except Exception as error:
         batch = "an open batch" if model.batch is None else f"a batch of {model.batch}"

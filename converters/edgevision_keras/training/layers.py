@@ -27,8 +27,8 @@ class FakeQuantize(keras.layers.Layer):  # type: ignore[misc]
     """Rounds an activation to the 256 levels of a range, which it learns from the batches it is trained on.
 
     The range is the moving average of the smallest and the largest value of each batch, with zero in it, as
-    in section 3.1 of Jacob et al., 2018; of the first batches, their mean. A range that no batch has set rounds
-    nothing.
+    in section 3.1 of Jacob et al., 2018; of the first batches, their mean. A range that no batch has set
+    rounds nothing.
 
     Args:
         symmetric: the range is from -x to x, in 255 levels.
@@ -91,9 +91,9 @@ class QuantizedLayer(keras.layers.Layer):  # type: ignore[misc]
     """A layer that multiplies with weights, with its batch normalization, activation and ranges.
 
     The normalization is folded into the weights with its moving statistics, as converters fold it, and these
-    are frozen: batch statistics in the folded weights change the rounding from step to step, and a network
-    that was trained already gains nothing from them (Krishnamoorthi, Quantizing deep convolutional networks for
-    efficient inference, 2018, section 3.2.2, freezes them after a while). Its factor and offset are trained.
+    are frozen: batch statistics in folded weights change the rounding from step to step, and the network was
+    trained already (Krishnamoorthi, Quantizing deep convolutional networks for efficient inference, 2018,
+    freezes them after a while). Its factor and offset are trained.
 
     Weights have one scale for each output, symmetric about zero; -127 to 127 are used.
 

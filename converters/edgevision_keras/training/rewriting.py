@@ -77,12 +77,13 @@ def _check(model: Any, structure: Structure) -> None:
     """Raise an OptionError that names the layers that are not supported."""
     if any(isinstance(step.operation, (FakeQuantize, QuantizedLayer)) for step in structure.steps):
         raise OptionError(f"model '{model.name}' is quantization-aware already; train it with fit")
-    named = dict.fromkeys(_named(step.operation) for step in structure.steps if not _supported(step.operation))
+    named = dict.fromkeys(
+        _named(step.operation) for step in structure.steps if not _supported(step.operation)
+    )
     if named:
         raise OptionError(
             f"model '{model.name}': quantization-aware training does not support {', '.join(named)}; "
-            "replace these layers, or convert the model as it is: int8 with --calibration keeps in float what "
-            "loses accuracy"
+            "replace these layers, or convert the model as it is, with --calibration"
         )
 
 
@@ -137,7 +138,11 @@ class _Rewriting:
             if step not in self._done:
                 self._add(step)
         outputs = keras.tree.map_structure(self._tensor, self._structure.returned)
-        packed = keras.tree.pack_sequence_as(self._model._inputs_struct, inputs) if _is_nested(self._model) else inputs
+        packed = (
+            keras.tree.pack_sequence_as(self._model._inputs_struct, inputs)
+            if _is_nested(self._model)
+            else inputs
+        )
         return keras.Model(packed, outputs, name=self._model.name)
 
     def _tensor(self, leaf: Any) -> Any:
@@ -189,7 +194,10 @@ class _Rewriting:
         )
         new.build(layer._build_shapes_dict["input_shape"])
         new.layer.set_weights(
-            [values.reshape(one.shape) for values, one in zip(layer.get_weights(), new.layer.weights, strict=True)]
+            [
+                values.reshape(one.shape)
+                for values, one in zip(layer.get_weights(), new.layer.weights, strict=True)
+            ]
         )
         if norm is not None:
             new.norm.set_weights(norm.get_weights())
@@ -199,7 +207,10 @@ class _Rewriting:
     def _chain(self, step: Step) -> list[Step]:
         """A layer with the normalization and the rectifier after it that belong to it alone."""
         chain = [step]
-        if step.operation.activation is not keras.activations.linear or self._structure.calls(step.operation) > 1:
+        if (
+            step.operation.activation is not keras.activations.linear
+            or self._structure.calls(step.operation) > 1
+        ):
             return chain
         following = step.outputs[0].only_reader
         if following is not None and _is_norm(following) and self._structure.calls(following.operation) == 1:
@@ -267,9 +278,7 @@ class _Rewriting:
         for place, (value, result) in enumerate(zip(step.outputs, results, strict=True)):
             rounds = is_rounded and _is_float(result)
             name = operation.name if renamed and not place else f"{operation.name}_range"
-            self._tensors[value] = (
-                self._rounded(result, name, widest=value.is_output) if rounds else result
-            )
+            self._tensors[value] = self._rounded(result, name, widest=value.is_output) if rounds else result
 
     def _copied(self, operation: Any, name: str) -> Any:
         if not isinstance(operation, keras.layers.Layer):
@@ -282,7 +291,12 @@ class _Rewriting:
     def _is_rounded(self, step: Step) -> bool:
         """True for what artifacts compute in int8, and round before anything else reads it."""
         kind = type(step.operation).__name__
-        if kind in _PASSING or kind.startswith("Random") or _is_scores(step.operation) or _is_nearest(step.operation):
+        if (
+            kind in _PASSING
+            or kind.startswith("Random")
+            or _is_scores(step.operation)
+            or _is_nearest(step.operation)
+        ):
             return False
         following = step.outputs[0].only_reader if len(step.outputs) == 1 else None
         return following is None or not _is_rectifier(following.operation)
