@@ -82,7 +82,7 @@ class RegressKind(ImageTaskKind):
 
     def recognise(self, network: NetworkFacts) -> Claim | None:
         """Only if the caller says so: a vector of values looks like one of scores."""
-        if network.input_size_wh is None or network.options.decoder is not None:
+        if network.input_size_wh is None or network.options.decoder is not None or not network.outputs:
             return None
         kinds = network.score_kinds
         vectors = [sum(size != 1 for size in one.shape[1:]) <= 1 for one in network.outputs]

@@ -15,6 +15,7 @@ from edgevision.tasks.api import Claim, InferenceError, TaskOption, TaskTexts
 from edgevision.tasks.description import ClassifyTask, DetectTask
 from edgevision.testing import check_task
 from edgevision_regress.description import RegressTask
+from edgevision_regress.embedding import EmbedTask
 from edgevision_segment.description import SegmentTask
 
 MASK = np.zeros((48, 64, 2), np.float32)
@@ -40,6 +41,7 @@ OWN: dict[str, tuple[Any, Mapping[str, Any], tuple[str, ...], Mapping[str, Any] 
         (),
         None,
     ),
+    "embed": (EmbedTask("vector"), {"vector": [0.6, 0.8, 0.0]}, (), None),
 }
 
 
@@ -323,7 +325,7 @@ class RowsOfOne(Sound):
         return np.array([result.count])
 
 
-@mistake("rows that differ by 1000 are the same results")
+@mistake("rows of opposite signs are the same results")
 class AlwaysTheSame(Sound):
     def same_results(self, found: Any, known: Any, task: Any) -> bool:
         return True
