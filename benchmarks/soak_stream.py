@@ -51,6 +51,41 @@ class Sample(NamedTuple):
     threads: int
 
 
+class Samples:
+    """Samples in memory that is there from the start: in a list they would be growth of their own.
+
+    Args:
+        seconds: of the run.
+
+    Attributes:
+        count: of the samples.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.count = 0
+        self._rows = np.zeros((round(seconds / _BETWEEN_SAMPLES_S) + 60, len(Sample._fields)))
+
+    @property
+    def last(self) -> Sample:
+        """The newest one."""
+        return _sample_of(self._rows[self.count - 1])
+
+    def add(self, sample: Sample) -> None:
+        """Add one."""
+        self._rows[self.count] = sample
+        self.count += 1
+
+    def later(self) -> list[Sample]:
+        """All after the warm-up."""
+        rows = self._rows[: self.count]
+        return [_sample_of(row) for row in rows[rows[:, 0] >= _WARM_UP_S]]
+
+
+def _sample_of(row: NDArray[np.float64]) -> Sample:
+    at_s, resident_mb, allocated_mb, objects, descriptors, threads = row.tolist()
+    return Sample(at_s, resident_mb, allocated_mb, int(objects), int(descriptors), int(threads))
+
+
 class _Allocations(ctypes.Structure):
     """As ``struct mallinfo2`` of glibc."""
 
@@ -77,7 +112,7 @@ def soak(backend: str, how: str, minutes: float, fps: float) -> bool:
     """Stream for some minutes; print a line per minute and one at the end; False if something grew."""
     name = f"{backend} {how}"
     settings = SessionSettings(threads=1)
-    samples: list[Sample] = []
+    samples = Samples(minutes * 60)
     with edgevision.load(
         MODEL, backend, settings=settings, tune=False, isolate=how == "isolated", selftest="never"
     ) as model:
@@ -90,17 +125,17 @@ def soak(backend: str, how: str, minutes: float, fps: float) -> bool:
             times, now = result.times, time.monotonic()
             answer_ms.append(times.preprocess_ms + times.inference_ms + times.postprocess_ms)
             age_ms.append(result.age_ms)
-            if not samples or now - began - samples[-1].at_s >= _BETWEEN_SAMPLES_S:
-                samples.append(_sample(now - began))
+            if not samples.count or now - began - samples.last.at_s >= _BETWEEN_SAMPLES_S:
+                samples.add(_sample(now - began))
             if now - minute_began >= 60:
                 click.echo(
-                    f"{name}, minute {(now - began) / 60:.0f}: {_told(answer_ms, age_ms, samples[-1])}"
+                    f"{name}, minute {(now - began) / 60:.0f}: {_told(answer_ms, age_ms, samples.last)}"
                 )
                 minute_began, answer_ms, age_ms = now, [], []
         counters = stream.counters
-    slope, error = _slope_per_hour(samples, 1)
-    allocated, objects = _slope_per_hour(samples, 2), _slope_per_hour(samples, 3)
-    later = [sample for sample in samples if sample.at_s >= _WARM_UP_S]
+    later = samples.later()
+    slope, error = _slope_per_hour(later, 1)
+    allocated, objects = _slope_per_hour(later, 2), _slope_per_hour(later, 3)
     descriptors = max(sample.descriptors for sample in later) - later[0].descriptors
     threads = max(sample.threads for sample in later) - later[0].threads
     grows = slope > max(_ERRORS * error, _MOST_MB_PER_HOUR) or descriptors > 0 or threads > 0
@@ -133,13 +168,13 @@ def _told(answer_ms: list[float], age_ms: list[float], sample: Sample) -> str:
     )
 
 
-def _slope_per_hour(samples: list[Sample], field: int) -> tuple[float, float]:
+def _slope_per_hour(later: list[Sample], field: int) -> tuple[float, float]:
     """Slope of a field of the samples after the warm-up, by least squares, and its standard error.
 
     Neighbouring samples are not independent: the error is that of means over ten of them.
     """
-    later = np.array([(sample.at_s, sample[field]) for sample in samples if sample.at_s >= _WARM_UP_S])
-    means = later[: len(later) // 10 * 10].reshape(-1, 10, 2).mean(1)
+    values_at = np.array([(sample.at_s, sample[field]) for sample in later])
+    means = values_at[: len(later) // 10 * 10].reshape(-1, 10, 2).mean(1)
     if len(means) < 3:
         raise click.UsageError("--minutes: expected 3 at least: the first one is not counted")
     hours, values = means[:, 0] / 3600, means[:, 1]

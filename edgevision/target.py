@@ -6,7 +6,7 @@ import difflib
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +74,9 @@ def load_targets(
 ) -> dict[str, Target]:
     """Every known target, by name.
 
-    Of two with the same name the later counts: built in, then the plugins', then those in the files
-    that ``EDGEVISION_TARGETS`` lists (paths separated by ``os.pathsep``), then those in `extra_files`.
+    A plugin's is called ``plugin:name`` where the name is taken. Of others with the same name the later
+    counts: built in, then those in the files that ``EDGEVISION_TARGETS`` lists (paths separated by
+    ``os.pathsep``), then those in `extra_files`.
 
     Raises:
         OptionError: a file cannot be read, or a field in it is wrong; a plugin's is left out with a warning.
@@ -86,7 +87,11 @@ def load_targets(
     plugins.converters()  # their own precisions may stand in the files
     for plugin, path in plugins.target_files():
         try:
-            targets.update(read_targets(path))
+            for name, target in read_targets(path).items():
+                free = f"{plugin}:{name}" if name in targets else name
+                if free != name:
+                    plugins.record(plugin, f"there is a target '{name}' already; this one is '{free}'")
+                targets[free] = replace(target, name=free)
         except OptionError as error:  # of a file that others installed: the rest goes on without it
             if plugins.record(plugin, f"edgevision_targets: {error}"):
                 warning("plugin '%s': its targets are left out: %s", plugin, error)

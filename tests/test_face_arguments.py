@@ -21,7 +21,7 @@ import pytest
 
 import edgevision as ev
 from edgevision.plugins import registry
-from edgevision.testing.models import fake_image_to_image
+from edgevision.testing.models import fake_classifier, fake_image_to_image
 from public_face import exported_classes, exported_functions, function_of, hints_of, own_classes
 
 Call = Callable[..., object]
@@ -365,6 +365,14 @@ def classifier() -> ev.Classifier:
     return classifier_with(("a", "b", "c"))
 
 
+def decided(operating_threshold: Any) -> Any:
+    point = ev.OperatingPoint("b", 1, 0.25, "sensitivity", 0.9)
+    model = fake_classifier(("a", "b"), (0.5, 0.5), operating_point=point)
+    result = model(PHOTO, operating_threshold=operating_threshold)
+    assert result.operating_point is not None
+    return [result.operating_point.threshold, result.positive]
+
+
 def edited() -> ev.ImageToImage:
     return fake_image_to_image(lambda image: image, size_wh=(16, 16))
 
@@ -575,6 +583,7 @@ METHODS = [
     Row("Classifier.__init__", "labels", ("a", "b", "c"), lambda labels: classifier_with(labels).labels),
     Row("Classifier.read", "sizes_wh", ((8, 8),), lambda sizes: read_by(classifier(), sizes)),
     Row("Detector.__init__", "labels", ("thing",), lambda labels: found(detector_with(labels)(PHOTO))),
+    Row("Classifier.__call__", "operating_threshold", 0.5, lambda threshold: decided(threshold)),
     Row(
         "Detector.__call__",
         "score_threshold",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -15,6 +15,8 @@ from edgevision.system.reading import read_file_below
 
 #: Files that a folder can hold before it is none of a bundle.
 _MOST_FILES = 100_000
+#: Of the list of files in a zip: some ten thousand names.
+_MOST_LIST_BYTES = 4_000_000
 
 
 class BundleFiles(Protocol):
@@ -30,7 +32,7 @@ class BundleFiles(Protocol):
         ...
 
     def sizes(self) -> dict[str, int]:
-        """Name -> size in bytes, of every file."""
+        """Name -> size in bytes, of every file; a folder of nothing counts as one, with ``/`` at its end."""
         ...
 
     def read(self, name: str, most_bytes: int) -> bytes:
@@ -108,13 +110,7 @@ class _Folder:
                 sizes[name] = state.st_size
         except OSError as error:
             raise BundleError(f"{self.path}: cannot be listed: {error.strerror or error}") from error
-        for folder in folders:
-            if not any(name.startswith(folder) for name in sizes):
-                raise BundleError(
-                    f"{self.path / folder}: holds no file; a bundle has no folders but those of its files: "
-                    "remove it, or copy the bundle again"
-                )
-        return sizes
+        return sizes | _of_nothing(folders, sizes)
 
     def read(self, name: str, most_bytes: int) -> bytes:
         try:
@@ -133,7 +129,7 @@ class _Zip:
 
         self.path = path
         try:
-            self._archive = StrictZip.at(path)
+            self._archive = StrictZip.at(path, most_list_bytes=_MOST_LIST_BYTES)
         except ArchiveError as error:
             raise unreadable(path, error) if is_bundle(path) else no_bundle(path) from error
         except OSError as error:
@@ -147,7 +143,7 @@ class _Zip:
         self._top = "" if MANIFEST in names or not manifests else manifests[0][: -len(MANIFEST)]
 
     def sizes(self) -> dict[str, int]:
-        sizes = self._archive.sizes
+        sizes = {**self._archive.sizes, **_of_nothing(self._archive.folders, self._archive.sizes)}
         outside = [name for name in sizes if not name.startswith(self._top)]
         if outside:
             raise BundleError(
@@ -164,6 +160,12 @@ class _Zip:
             return self._archive.read(self._top + name, most_bytes)
         except (ArchiveError, OSError) as error:
             raise unreadable(self.path, error) from error
+
+
+def _of_nothing(folders: Iterable[str], files: Iterable[str]) -> dict[str, int]:
+    """The folders that hold no file, as files of no size."""
+    parents = {name[: place + 1] for name in files for place, letter in enumerate(name) if letter == "/"}
+    return dict.fromkeys((name for name in folders if name not in parents), 0)
 
 
 def _is_manifest(name: str) -> bool:

@@ -86,7 +86,7 @@ def command(model: Path, data: Path, save: Path | None, as_json: bool, **argumen
     if save is not None:
         used = set(evaluation.image_names)
         shown = images.at([place for place, name in enumerate(images.image_names) if name in used])
-        save_pictures(save, evaluation, shown, arguments["annotations"], arguments["truth"])
+        save_pictures(save, evaluation, shown, arguments["annotations"])
     if as_json:
         click.echo(json.dumps(evaluation.to_dict(), indent=2, allow_nan=False))
     else:

@@ -21,10 +21,13 @@ from edgevision.plugins.discovery import (
     group_of,
     is_disabled,
 )
-from edgevision.plugins.door import Door
+from edgevision.plugins.door import Door, failure
 from edgevision.plugins.provider import provider_of
+from edgevision.plugins.trial import forget_faults, trial_of
 from edgevision.system.entry_points import entry_points
 from edgevision.target import load_targets
+from edgevision.tasks.kind import NetworkFacts
+from edgevision.tasks.options import TaskOptions
 from edgevision.tensors import TensorSpec
 
 
@@ -60,6 +63,7 @@ def survey(own_commands: Iterable[str]) -> list[PluginRow]:
     Args:
         own_commands: names of EdgeVision's own commands.
     """
+    forget_faults()
     plugins = registry()
     provided = {hook: plugins.provided(hook) for hook in HOOKS_WITH_GROUP if hook != "edgevision_targets"}
     _ask(plugins)
@@ -81,6 +85,8 @@ def survey(own_commands: Iterable[str]) -> list[PluginRow]:
         row = rows.setdefault(_key(provider.entry_point, provider), _row(provider))
         row.provides.setdefault("edgevision_commands", []).append(name)
         try:
+            if fault := trial_of(point, provider).fault:
+                raise failure(provider, "import", fault)
             command = import_command(provider, point)
             with Door(provider, f"command '{name}': help"):
                 command.get_help(click.Context(command))
@@ -97,17 +103,23 @@ def _ask(plugins: Registry) -> None:
     with tempfile.TemporaryDirectory() as folder:
         nothing = Path(folder, "nothing")
         nothing.write_bytes(b"")
-        questions: list[tuple[Mapping[str, Any], Callable[[Any], Any]]] = [
-            (plugins.readers(), lambda one: one.reads(nothing)),
-            (plugins.decoders(), lambda one: one.recognise(outputs, (64, 64))),
-            (plugins.frame_sources(), lambda one: one.recognises("nothing")),
-            (plugins.backends(), _devices),
+        questions: list[tuple[str, Mapping[str, Any], Callable[[Any], Any]]] = [
+            ("reads", plugins.readers(), lambda one: one.reads(nothing)),
+            ("recognise", plugins.decoders(), lambda one: one.recognise(outputs, (64, 64))),
+            ("recognise", plugins.tasks(), lambda one: one.recognise(_unknown_network(plugins))),
+            ("recognises", plugins.frame_sources(), lambda one: one.recognises("nothing")),
+            ("devices", plugins.backends(), _devices),
         ]
-        for items, question in questions:
-            for _ in plugins.answers(items, question):
+        for question, items, ask in questions:
+            for _ in plugins.answers(items, ask, question):
                 pass
     plugins.file_formats()
     load_targets(plugins=plugins)
+
+
+def _unknown_network(plugins: Registry) -> NetworkFacts:
+    outputs = (TensorSpec("no such output", (None, 3, 5, 7, 11), "float32"),)
+    return NetworkFacts(outputs, (64, 64), TaskOptions(), plugins, "no network")
 
 
 def _devices(backend: Any) -> None:

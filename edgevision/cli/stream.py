@@ -36,6 +36,7 @@ from edgevision.cli.options.track import TRACK_OPTIONS, tracking_of
 from edgevision.cli.options.verbosity import verbosity, verbosity_options
 from edgevision.cli.output.stream_line import StreamLine, stream_line
 from edgevision.cli.output.window import window
+from edgevision.drawing.results import unanswered
 from edgevision.errors import OptionError, OutputError
 from edgevision.health import Health
 from edgevision.hookspecs import hookimpl
@@ -318,13 +319,14 @@ def _drawn(
     network: ImageModel[Any], frame: StreamFrame, result: StreamResult[Any], top: int, least: int = 1
 ) -> Pixels:
     """A picture of a frame with its result, enlarged if its longer side has fewer pixels than `least`."""
-    if result.state in (OK, STALE):
-        picture = _viewable(network, frame)
-        factor = max(1, round(least / max(picture.shape[:2])))
-        picture = picture.repeat(factor, axis=0).repeat(factor, axis=1)
-        drawn: Pixels = kind_of(network.task).draw(picture, result.value, top, factor)
-        return drawn
-    return _viewable(network, frame) // 3  # dark: not a frame in which nothing was found
+    picture = _viewable(network, frame)
+    factor = max(1, round(least / max(picture.shape[:2])))
+    picture = picture.repeat(factor, axis=0).repeat(factor, axis=1)
+    value = result.value if result.state in (OK, STALE) else result.unsure
+    if value is None:
+        return unanswered(picture, result.status)
+    drawn: Pixels = kind_of(network.task).draw(picture, value, top, factor)
+    return drawn
 
 
 def _viewable(network: Any, frame: StreamFrame) -> Pixels:

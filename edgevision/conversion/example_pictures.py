@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any
 
@@ -13,25 +13,18 @@ import numpy as np
 from edgevision.bundle.pictures import INPUT, MOST_BYTES, SOURCE, TRUTH, Picture
 from edgevision.conversion.candidates import Trial
 from edgevision.conversion.reference import Reference
-from edgevision.datasets.annotations import Annotations
 from edgevision.datasets.image_sets import ImageSet
-from edgevision.drawing.results import draw_detections, outline_detections
-from edgevision.evaluation.detection import DetectionEvaluator
-from edgevision.evaluation.image_to_image import ImageToImageEvaluator
-from edgevision.evaluation.task_evaluation import PicturingEvaluator
+from edgevision.drawing.sizes import shrunk
+from edgevision.evaluation.task_evaluation import ComparingEvaluator, PicturingEvaluator
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.levels import ValueMapping
 from edgevision.imaging.pixels import Pixels
 from edgevision.imaging.view import viewable
-from edgevision.metrics.box_matching import match
 from edgevision.metrics.comparison import changes_of
-from edgevision.tasks.description import DetectTask
-from edgevision.tasks.detections import Detections
 
-#: Number of images, and pixels of their longer side: boxes need larger pictures, one per model.
+#: Number of images, and pixels of their longer side: answers that are drawn need larger pictures.
 _CLASSIFIED = 200, 128
-_DETECTED = 12, 400
-_GENERATED = 12, 256
+_PICTURED = 12, 256
 #: Pictures up to this size are stored without loss.
 _MOST_PNG_BYTES = 12_000
 _JPEG_QUALITY = 88
@@ -75,8 +68,8 @@ class _Answers:
 def example_pictures(reference: Reference, trials: Sequence[Trial]) -> tuple[Picture, ...]:
     """Small pictures of the images on which artifacts differ from their source, largest change first.
 
-    For a classifier the image; for a detector the ground truth and each model's detections; for a model that
-    generates images its input, the ground truth, and each model's image. `MOST_BYTES` at most.
+    For a classifier the image; for other tasks what their evaluators show: the ground truth, and each model's
+    answer. `MOST_BYTES` at most.
     None of a set with DICOM files that were not released: they may be of patients.
 
     Args:
@@ -113,15 +106,17 @@ def _places(trials: Sequence[Trial], image_names: Sequence[str]) -> list[tuple[s
 def _presentation(answers: _Answers) -> tuple[Callable[[int], _Shown], tuple[int, int]]:
     """How to show an example, and the number and size of the pictures."""
     evaluator = answers.reference.evaluator
-    if isinstance(evaluator, DetectionEvaluator):
-        truth = evaluator.truth
-        return lambda place: _detected(answers, evaluator.task, truth, place), _DETECTED
-    if evaluator.task.name == "generate":
-        truth_images = evaluator.truth if isinstance(evaluator, ImageToImageEvaluator) else None
-        return lambda place: _generated(answers, truth_images, place), _GENERATED
+    if isinstance(evaluator, ComparingEvaluator):
+        return lambda place: _compared(answers, evaluator, place), evaluator.picture_limits
     if isinstance(evaluator, PicturingEvaluator):
-        return lambda place: _pictured(answers, evaluator, place), _GENERATED
+        return lambda place: _pictured(answers, evaluator, place), _PICTURED
     return lambda place: {INPUT: answers.shown(answers.example(place))}, _CLASSIFIED
+
+
+def _compared(answers: _Answers, evaluator: ComparingEvaluator, place: int) -> _Shown:
+    example = answers.example(place)
+    image = None if isinstance(example, int) else answers.shown(example)
+    return evaluator.compared_pictures(image, place, answers.of_source(place), answers.of_artifacts(example))
 
 
 def _pictured(answers: _Answers, evaluator: PicturingEvaluator, place: int) -> _Shown:
@@ -135,57 +130,8 @@ def _pictured(answers: _Answers, evaluator: PicturingEvaluator, place: int) -> _
     return shown
 
 
-def _generated(answers: _Answers, truth: Sequence[Pixels] | None, place: int) -> _Shown:
-    example = answers.example(place)
-    shown = {} if isinstance(example, int) else {INPUT: answers.shown(example)}
-    if truth is not None:
-        shown[TRUTH] = truth[place]
-    return {**shown, SOURCE: answers.of_source(place), **answers.of_artifacts(example)}
-
-
-def _detected(answers: _Answers, task: DetectTask, truth: Sequence[Annotations] | None, place: int) -> _Shown:
-    """Boxes that both models have get thin outlines; unmatched boxes get thick ones and a label."""
-    image = answers.example(place)
-    whole = answers.shown(image)
-    small = _shrunk(whole, _DETECTED[1])
-    factor = small.shape[1] / whole.shape[1]
-    source = _scaled(answers.of_source(place), task, factor)
-    artifacts = {name: _scaled(boxes, task, factor) for name, boxes in answers.of_artifacts(image).items()}
-    matches = {name: match(source, boxes) for name, boxes in artifacts.items()}
-    lost = np.unique(np.concatenate([pair.lost for pair in matches.values()]))
-    shown = {SOURCE: _drawn(small, source, lost)}
-    shown.update({name: _drawn(small, boxes, matches[name].gained) for name, boxes in artifacts.items()})
-    return shown if truth is None else {TRUTH: _outlined(small, truth[place], factor), **shown}
-
-
-def _scaled(detections: Detections, task: DetectTask, factor: float) -> Detections:
-    """The detections above the thresholds of the task, in pixels of the picture."""
-    shown = detections[detections.scores >= task.score_threshold][: task.max_detections]
-    return replace(shown, boxes_xyxy=shown.boxes_xyxy * np.float32(factor))
-
-
-def _drawn(image: Pixels, detections: Detections, unmatched: np.ndarray[Any, Any]) -> Pixels:
-    outlined = outline_detections(outline_detections(image, detections), detections[unmatched], line=3)
-    return draw_detections(outlined, detections[unmatched])
-
-
-def _outlined(image: Pixels, objects: Annotations, factor: float) -> Pixels:
-    boxes = (objects.boxes_xyxy * factor).astype(np.float32)
-    return outline_detections(image, Detections(boxes, np.ones(len(boxes), np.float32), objects.class_ids))
-
-
-def _shrunk(image: Pixels, side: int) -> Pixels:
-    """The image, scaled down so that its longer side has `side` pixels at most."""
-    factor = side / max(image.shape[:2])
-    if factor >= 1:
-        return image
-    width, height = (max(1, round(size * factor)) for size in (image.shape[1], image.shape[0]))
-    small: Pixels = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    return small
-
-
 def _encode(image: Pixels, side: int) -> bytes:
-    pixels = np.ascontiguousarray(_shrunk(image, side))
+    pixels = np.ascontiguousarray(shrunk(image, side))
     if pixels.shape[2:] == (3,):
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     _, png = cv2.imencode(".png", pixels)

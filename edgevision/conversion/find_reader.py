@@ -30,16 +30,15 @@ def find_reader(path: Path, plugins: Registry, chosen: str | None = None) -> Sou
         return plugins.reader(chosen)
     readers = plugins.readers()
     try:
-        reading = [
-            reader for reader, reads in plugins.answers(readers, lambda one: _reads(one, path)) if reads
-        ]
+        answers = plugins.answers(readers, lambda one: _reads(one, path), "reads")
+        reading = [reader for reader, reads in answers if reads]
         if len(reading) > 1:
             names = [reader.name for reader in reading]
             raise OptionError(f"{path}: {' and '.join(names)} read it; pass --reader {' or '.join(names)}")
         if reading:
             return reading[0]
         explaining = {name: one for name, one in readers.items() if isinstance(one, ExplainingReader)}
-        for _, explanation in plugins.answers(explaining, lambda one: one.explain(path)):
+        for _, explanation in plugins.answers(explaining, lambda one: one.explain(path), "explain"):
             raise SourceError(explanation)
     except OSError as error:
         reason = error.strerror or error

@@ -96,6 +96,8 @@ def draw_classification(
 ) -> Pixels:
     """An image with its best classes and their scores in lines below it, the best first and largest.
 
+    Below them are the decision at the operating point, and the prediction set, of a model that has them.
+
     Args:
         image: (h, w, 3) uint8 RGB; not changed.
         classification: its classification.
@@ -111,11 +113,51 @@ def draw_classification(
         (plain(one.label, one.class_id), percent(one.score, 1, sign="%"), class_color(one.class_id))
         for one in best
     ]
+    lines += [(text, number, None) for text, number in verdicts(classification)]
     pens = [Pen.for_picture(picture, _TOP_LARGER if place == 0 else 1.0) for place in range(len(lines))]
     if truth is not None:
         lines.append((f"ground truth: {plain(truth, 0)}", "", None))
         pens.append(Pen.for_picture(picture))
     return _with_lines(picture, lines, pens)
+
+
+def verdicts(classification: Classification) -> list[tuple[str, str]]:
+    """The decision about the class of interest, and the prediction set, in letters that OpenCV can draw.
+
+    Returns:
+        (text, number), such as ``("cat: yes", "31.0% >= 20.5%")``; as many for every result of one model.
+    """
+    found, point, members = [], classification.operating_point, classification.prediction_set
+    if point is not None:
+        below = "abstained" if classification.abstain_below else "no"
+        score, threshold = float(classification.scores[point.class_id]), point.threshold
+        sides = percent(score, 1, (threshold,), sign="%"), percent(threshold, 1, (score,), sign="%")
+        sign = ">=" if classification.positive else "<"
+        verdict = "yes" if classification.positive else below
+        found.append((f"{plain(point.positive, point.class_id)}: {verdict}", f" {sign} ".join(sides)))
+    if members is not None:
+        names = ", ".join(plain(name, classification.labels.index(name)) for name in members)
+        told = f"plausible: {names}" if members else "no class is plausible"
+        unsure = classification.sets is not None and classification.sets.abstain and len(members) != 1
+        found.append((told, "abstained" if unsure else ""))
+    return found
+
+
+def unanswered(image: Pixels, status: str) -> Pixels:
+    """A darkened image with the reason why there is no answer: not one in which nothing was found.
+
+    Args:
+        image: (h, w, 3) uint8 RGB; not changed.
+        status: as `StreamResult.status`.
+
+    Returns:
+        (h, w, 3) uint8 RGB, owned by the caller; larger than a small image, by a whole factor.
+    """
+    out, _ = enlarged(image // 3)
+    pen = Pen.for_picture(out)
+    if pen.height <= out.shape[0]:
+        _write_line(out, out.shape[0] - pen.height, plain(status, 0), "", None, pen)
+    return out
 
 
 def with_legend(image: Pixels, rows: Sequence[tuple[str, str, Color]]) -> Pixels:

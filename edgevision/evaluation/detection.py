@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edgevision.bundle.pictures import SOURCE, TRUTH
 from edgevision.datasets.annotations import Annotations
 from edgevision.decoder import Decoder
+from edgevision.drawing.results import draw_detections, outline_detections
+from edgevision.drawing.sizes import shrunk
 from edgevision.evaluation.network_inputs import ImageInputs
 from edgevision.imaging.frame import Frame
+from edgevision.imaging.pixels import Pixels
 from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.box_matching import Match, match
@@ -35,6 +41,7 @@ from edgevision.tensors import Array
 #: COCO metrics include boxes far below any practical threshold, and a hundred per image.
 _LEAST_SCORE = 0.01
 _MOST = 100
+_WHOLE = np.float32(1.0)
 
 
 class DetectionEvaluator(ImageInputs):
@@ -63,6 +70,9 @@ class DetectionEvaluator(ImageInputs):
         "int8-float-io": 0.90,
         "int8": 0.90,
     }
+
+    #: Boxes need larger pictures.
+    picture_limits = 12, 400
 
     def __init__(
         self,
@@ -161,6 +171,45 @@ class DetectionEvaluator(ImageInputs):
             missing -= classes[chosen[-1]]
         return sorted(list(dict.fromkeys([*chosen, *order]))[:count])
 
+    def picture(self, image: Pixels, answer: Detections) -> Pixels:
+        """As `PicturingEvaluator.picture`: the detections that a call of the model would return."""
+        return draw_detections(image, self._shown(answer))
+
+    def truth_picture(self, image: Pixels, place: int) -> Pixels | None:
+        """As `PicturingEvaluator.truth_picture`."""
+        if self.truth is None:
+            return None
+        return draw_detections(image, self._objects(place), scores=False)
+
+    def compared_pictures(
+        self, image: Pixels | None, place: int, source: Detections, artifacts: Mapping[str, Detections]
+    ) -> Mapping[str, Pixels]:
+        """As `ComparingEvaluator.compared_pictures`.
+
+        Boxes that both models have get thin outlines; unmatched boxes get thick ones and a label.
+        """
+        if image is None:
+            return {}
+        small = shrunk(image, self.picture_limits[1])
+        factor = np.float32(small.shape[1] / image.shape[1])
+        first = _scaled(self._shown(source), factor)
+        others = {name: _scaled(self._shown(boxes), factor) for name, boxes in artifacts.items()}
+        matches = {name: match(first, boxes) for name, boxes in others.items()}
+        lost = np.unique(np.concatenate([pair.lost for pair in matches.values()]))
+        shown = {} if self.truth is None else {TRUTH: outline_detections(small, self._objects(place, factor))}
+        shown[SOURCE] = _drawn(small, first, lost)
+        return {
+            **shown,
+            **{name: _drawn(small, boxes, matches[name].gained) for name, boxes in others.items()},
+        }
+
+    def _objects(self, place: int, factor: np.float32 = _WHOLE) -> Detections:
+        """The ground truth of an image as detections, scaled."""
+        objects = (self.truth or [])[place]
+        scores = np.ones(len(objects.class_ids), np.float32)
+        boxes = (objects.boxes_xyxy * factor).astype(np.float32)
+        return Detections(boxes, scores, objects.class_ids, self.labels)
+
     def _shown(self, detections: Detections) -> Detections:
         return detections[detections.scores >= self.task.score_threshold][: self.task.max_detections]
 
@@ -192,3 +241,12 @@ def _agreement(pairs: Sequence[Match]) -> float:
 def _agreement_interval(pairs: Sequence[Match], groups: Groups | None) -> Interval:
     matched = np.array([2 * len(one.score_differences) for one in pairs])
     return share_by_image(matched, np.array([one.boxes for one in pairs]), groups=groups)
+
+
+def _drawn(image: Pixels, detections: Detections, unmatched: NDArray[Any]) -> Pixels:
+    outlined = outline_detections(outline_detections(image, detections), detections[unmatched], line=3)
+    return draw_detections(outlined, detections[unmatched])
+
+
+def _scaled(detections: Detections, factor: np.float32) -> Detections:
+    return replace(detections, boxes_xyxy=detections.boxes_xyxy * factor)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from edgevision.backend import Session
 from edgevision.bundle.known_answers import KnownTensors
+from edgevision.bundle.pictures import SOURCE
 from edgevision.datasets.seed_sets import CALIBRATION_START, SeedSet
 from edgevision.evaluation.image_to_image import compare_images, most_contrast
 from edgevision.evaluation.network_inputs import NetworkInputs, known_tensors, recorded
+from edgevision.evaluation.task_evaluation import GENERATED_PICTURES
 from edgevision.metrics.comparison import Comparison
 from edgevision.metrics.image_similarity import Pixels
 from edgevision.session import CheckedSession
@@ -34,6 +37,7 @@ class GenerationEvaluator:
     """
 
     preprocessing = None
+    picture_limits = GENERATED_PICTURES
     #: A diffusion model takes many small steps, and its error grows with each.
     default_agreement: Mapping[str, float] = {
         "float32": 0.99,
@@ -58,6 +62,12 @@ class GenerationEvaluator:
     def answers(self, model: SeedGenerator, seeds: Sequence[int]) -> Sequence[Pixels]:
         """The image generated from each seed; the seeds are consecutive."""
         return list(model.sample(len(seeds), seeds[0], self._classes(seeds)))
+
+    def compared_pictures(
+        self, image: Any, place: int, source: Pixels, artifacts: Mapping[str, Pixels]
+    ) -> Mapping[str, Any]:
+        """As `ComparingEvaluator.compared_pictures`: each model's image from the same seed."""
+        return {SOURCE: source, **artifacts}
 
     def network_inputs(self, source: Session, seeds: SeedSet) -> Sequence[NetworkInputs]:
         """Every call of the network while it generates these images."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.bundle.pictures import INPUT, SOURCE, TRUTH
+from edgevision.drawing.results import enlarged
 from edgevision.evaluation.network_inputs import ImageInputs
+from edgevision.evaluation.task_evaluation import GENERATED_PICTURES
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.metrics.changes import PixelChange, name_of
 from edgevision.metrics.comparison import MOST_IMAGES, Comparison, GenerateDetails, pair
@@ -48,6 +52,8 @@ class ImageToImageEvaluator(ImageInputs):
         "int8": 0.90,
     }
 
+    picture_limits = GENERATED_PICTURES
+
     def __init__(
         self,
         task: GenerateTask,
@@ -84,6 +90,21 @@ class ImageToImageEvaluator(ImageInputs):
     def measure(self, answers: Sequence[Pixels]) -> Measures | None:
         """As `MeasuringEvaluator.measure`: mean PSNR and SSIM; the error of an image is 1 - SSIM."""
         return None if self._measures is None else self._measures(answers)
+
+    def picture(self, image: Any, answer: Pixels) -> Any:
+        """As `PicturingEvaluator.picture`: the answer itself."""
+        return enlarged(answer)[0]
+
+    def truth_picture(self, image: Any, place: int) -> Any:
+        """As `PicturingEvaluator.truth_picture`."""
+        return None if self.truth is None else enlarged(self.truth[place])[0]
+
+    def compared_pictures(
+        self, image: Any, place: int, source: Pixels, artifacts: Mapping[str, Pixels]
+    ) -> Mapping[str, Any]:
+        """As `ComparingEvaluator.compared_pictures`: the input, what is expected, and each model's image."""
+        truth = {} if self.truth is None else {TRUTH: self.truth[place]}
+        return {INPUT: image, **truth, SOURCE: source, **artifacts}
 
     def representative(self, source: Sequence[Pixels], count: int) -> list[int]:
         """The images with the highest contrast: flat ones hide defects."""

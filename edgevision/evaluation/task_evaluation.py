@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from edgevision.datasets.image_sets import ImageSet
@@ -74,4 +74,34 @@ class PicturingEvaluator(Protocol):
 
     def truth_picture(self, image: Pixels, place: int) -> Pixels | None:
         """The image with its ground truth, by its place in the set; `None` without ground truth."""
+        ...
+
+
+#: The most examples of which generated images are kept, and pixels of their longer side.
+GENERATED_PICTURES = 12, 256
+
+
+@runtime_checkable
+class ComparingEvaluator(Protocol):
+    """An evaluator that shows how the answers about one example differ, for the pictures of a bundle.
+
+    Optional: without it, these are the pictures of `PicturingEvaluator`, or the images alone.
+
+    Attributes:
+        picture_limits: the most examples, and the pixels of a picture's longer side.
+    """
+
+    picture_limits: tuple[int, int]
+
+    def compared_pictures(
+        self, image: Pixels | None, place: int, source: Any, artifacts: Mapping[str, Any]
+    ) -> Mapping[str, Pixels]:
+        """Pictures by name: `edgevision.bundle.pictures.INPUT`, `TRUTH`, `SOURCE`, and each artifact.
+
+        Args:
+            image: (h, w, 3) uint8 RGB; `None` for a seed.
+            place: of the example in the set.
+            source: the source's answer.
+            artifacts: artifact -> its answer.
+        """
         ...

@@ -19,7 +19,7 @@ from edgevision.backend import Backend, SessionSettings
 from edgevision.errors import DeadlineError, InferenceError, OptionError, ProcessError
 from edgevision.execution.first_run import class_name, settings_fields
 from edgevision.execution.messages import Message
-from edgevision.execution.worker import end_in_words, error_of, interpreter_command
+from edgevision.execution.worker import end_in_words, error_of
 from edgevision.isolation.channel import (
     DONE,
     DONE_AND_LARGE,
@@ -32,6 +32,7 @@ from edgevision.isolation.channel import (
 )
 from edgevision.isolation.settings import Isolation
 from edgevision.isolation.shared_tensors import SharedTensors, allocate, size_of
+from edgevision.system.interpreter import interpreter_command
 from edgevision.tensors import Array, TensorSpec
 
 _HOST = "edgevision.isolation.host"

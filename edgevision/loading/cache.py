@@ -16,7 +16,8 @@ from edgevision.backend import SessionSettings
 from edgevision.bundle.storage import Bundle
 from edgevision.errors import OutputError
 from edgevision.loading.configurations import Configuration
-from edgevision.loading.kept import cache_folder, folder_beside, machine_facts
+from edgevision.loading.kept import folder_beside, machine_facts
+from edgevision.system.cache_folder import cache_folder
 from edgevision.system.cores import cores
 from edgevision.system.files import make_folder, write_file
 from edgevision.system.reading import read_file

@@ -25,11 +25,13 @@ from edgevision.errors import (
 from edgevision.execution.first_run import class_name, first_run, requested_backend, settings_fields
 from edgevision.execution.limits import limit_this_process
 from edgevision.execution.messages import Message
-from edgevision.execution.worker import Worker, check_can_start
+from edgevision.execution.worker import Worker
 from edgevision.loading.choice import Choice, Decision, Request, decide_measured, decide_unmeasured
 from edgevision.loading.configurations import configurations, entries_of
 from edgevision.plugins import Registry, registry
+from edgevision.plugins.door import name_with_maker
 from edgevision.session import open_session
+from edgevision.system.interpreter import check_can_start
 from edgevision.system.log import info, warning
 
 #: Seconds for a model, and for each MB of it, on the CPU. A GPU or NPU may compile for minutes.
@@ -72,7 +74,7 @@ def decide_in_child(
 
 def run_in_child(where: object, artifact: Artifact, backend: Backend, settings: SessionSettings) -> None:
     """Open an artifact in a child and run it once on zeros; raises as `check_bare`."""
-    what = f"{where} on {backend.name}"
+    what = f"{where} on {name_with_maker(backend)}"
     try:
         _check_can_start()
         _check_travels(settings)
@@ -112,7 +114,7 @@ def answers_in_child(worker: Worker, bundle: Bundle, choice: Choice) -> tuple[st
     try:
         _check_can_start()
         _check_travels(settings)
-        what = f"{entry.id} on {backend.name}"
+        what = f"{entry.id} on {name_with_maker(backend)}"
         answer = worker.ask(_answers_requested, Message(fields), what=what, timeout_s=seconds).fields
     except PluginFailedError:
         raise

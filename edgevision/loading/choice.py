@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgevision.backend import Backend, SessionSettings
 from edgevision.errors import DeviceError, EdgeVisionError, MissingPluginError, OptionError, PluginError
 from edgevision.plugins import Registry
+from edgevision.plugins.door import maker
 from edgevision.system.log import info
 
 if TYPE_CHECKING:  # a process that runs a bare file imports no bundles
@@ -297,8 +298,11 @@ def _is_on_cpu(choice: Choice) -> bool:
 
 
 def backends_of_format(artifact_format: str, plugins: Registry) -> list[str]:
-    """The names of the backends that load a format: those whose own it is, then the others, each by name."""
-    backends = sorted(plugins.backends().items())
+    """The names of the backends that load a format: those whose own it is, then the others.
+
+    Of either, EdgeVision's own come first, each by name.
+    """
+    backends = sorted(plugins.backends().items(), key=lambda one: (maker(one[1]) is not None, one[0]))
     own = [name for name, backend in backends if artifact_format in backend.formats[:1]]
     return own + [name for name, backend in backends if artifact_format in backend.formats[1:]]
 

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgevision.artifact import Artifact
 from edgevision.backend import Backend, SessionSettings
 from edgevision.errors import OutputError
-from edgevision.loading.kept import cache_folder, file_facts, folder_beside, machine_facts
+from edgevision.loading.kept import folder_beside, machine_facts
 from edgevision.plugins import Registry
 from edgevision.system.arguments import one_of
+from edgevision.system.cache_folder import cache_folder, file_facts
 from edgevision.system.log import warning
 from edgevision.system.reading import MOST_SETTINGS_BYTES, read_file
 

@@ -1,4 +1,4 @@
-"""Facts about this machine and its software that earlier results depend on, and where these are kept.
+"""Facts about this machine and its software that earlier results depend on, and the folder beside a bundle.
 
 Results are kept in the user's cache. Those that `edgevision install` kept beside a bundle count as well, for
 devices that cannot write.
@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from edgevision._version import __version__
+from edgevision.system.cache_folder import file_facts
 from edgevision.system.entry_points import installed_packages
 from edgevision.system.machine import instruction_sets, processor
 
-CACHE_VARIABLE = "EDGEVISION_CACHE"
 #: Suffix of the folder beside an installed bundle.
 _BESIDE_SUFFIX = ".kept"
 
@@ -25,18 +25,6 @@ _DEVICE_NODES = {"/dev": ("nvidia", "nvmap"), "/dev/dri": ("renderD",), "/dev/ac
 _NVIDIA_VERSION = "/sys/module/nvidia/version"
 #: Changes with every shared library that is installed, such as the user's side of a driver.
 _LIBRARIES = "/etc/ld.so.cache"
-
-
-def cache_folder() -> Path | None:
-    """The folder of the user's cache; `None` where there is no home folder."""
-    folder = os.environ.get(CACHE_VARIABLE)
-    if folder:
-        return Path(folder)
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "edgevision"
-    except RuntimeError:  # the user has no home folder
-        return None
 
 
 def folder_beside(bundle: Path) -> Path:
@@ -57,15 +45,6 @@ def machine_facts() -> list[object]:
         _devices(),
         installed_packages(),
     ]
-
-
-def file_facts(path: Path) -> list[object]:
-    """Values that change whenever a file is written: nothing of it is read."""
-    try:
-        state = path.stat()
-    except (OSError, ValueError):
-        return [str(path)]
-    return [str(path), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
 def _devices() -> list[object]:

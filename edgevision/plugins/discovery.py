@@ -11,16 +11,20 @@ import pluggy
 from edgevision import hookspecs
 from edgevision.errors import EdgeVisionError
 from edgevision.hookspecs import INTERFACE
+from edgevision.observation import HOOKS as OBSERVER_HOOKS
 from edgevision.observation import observers
 from edgevision.plugins.importing import import_plugin
 from edgevision.plugins.provider import Provider, provider_of
 from edgevision.plugins.registry import Registry
+from edgevision.plugins.trial import Trial, trial_of
 from edgevision.system.entry_points import EntryPoint, entry_points
 from edgevision.system.log import warning
 from edgevision.system.shown import shown
 
 GROUP = "edgevision"
 DISABLE_VARIABLE = "EDGEVISION_DISABLE_PLUGINS"
+#: What to do about a fault that a trial found.
+AGAIN = "; to try it again, run: edgevision plugins"
 #: Hooks with a group of their own, ``edgevision.backends`` and so on: a plugin there is imported when this
 #: hook is asked for, and not before.
 HOOKS_WITH_GROUP = (
@@ -49,7 +53,8 @@ def discover(points: Iterable[EntryPoint], disabled: Iterable[str] = ()) -> Regi
     points = list(points)
     left_out = frozenset(filter(None, disabled))
     _check_disabled(registry, [provider_of(point) for point in points], left_out)
-    _import_all(registry, points, left_out)
+    for provider, point in _enabled(points, left_out):
+        _import(registry, point, provider)
     return registry
 
 
@@ -68,10 +73,14 @@ def registry() -> Registry:
     found = Registry(manager)
     everything = [*points, *(point for group in later.values() for point in group), *command_points()]
     _check_disabled(found, [provider_of(point) for point in everything], disabled)
-    _import_all(found, points, disabled)
+    for provider, point in _enabled(points, disabled):
+        if provider.is_own:
+            _import(found, point, provider)
+        else:
+            _import_when_asked(found, point, provider)
     for hook, group in later.items():
-        if group:
-            found.import_for(hook, partial(_import_all, found, group, disabled))
+        for provider, point in _enabled(group, disabled):
+            found.import_for([hook], provider, partial(_try_and_import, found, point, provider))
     for problem in found.problems:
         if problem.plugin == DISABLE_VARIABLE:
             warning("%s: %s", DISABLE_VARIABLE, problem.reason)
@@ -101,31 +110,55 @@ def command_points() -> list[EntryPoint]:
     return entry_points(f"{GROUP}.commands")
 
 
-def _import_all(registry: Registry, points: Iterable[EntryPoint], disabled: frozenset[str]) -> None:
-    with_provider = [(provider_of(point), point) for point in points]
-    with_provider.sort(key=lambda pair: (not pair[0].is_own, pair[0]))
-    for provider, point in with_provider:
-        if is_disabled(provider, disabled):
-            continue
-        name = provider.entry_point
-        try:
-            imported = import_plugin(point, provider)
-        except EdgeVisionError as error:
-            registry.record(name, error.__cause__ or error)
-            continue
-        except (Exception, SystemExit) as error:  # of one of our own, half installed
-            registry.record(name, error)
-            continue
-        if imported.changed:
-            registry.record(
-                name, f"its import changed {', '.join(imported.changed)}, which was put back; ask its author"
-            )
-        wrong = _wrong_interface(getattr(imported.plugin, "edgevision_interface", None))
-        if wrong:
-            registry.record(name, wrong)
-            continue
-        registry.register(imported.plugin, name, provider)
-        registry.import_seconds[provider] = imported.seconds
+def _enabled(points: Iterable[EntryPoint], disabled: frozenset[str]) -> list[tuple[Provider, EntryPoint]]:
+    """The plugins that are not left out: EdgeVision's own, then the others by package and name."""
+    found = [(provider_of(point), point) for point in points]
+    found.sort(key=lambda pair: (not pair[0].is_own, pair[0]))
+    return [pair for pair in found if not is_disabled(pair[0], disabled)]
+
+
+def _import_when_asked(registry: Registry, point: EntryPoint, provider: Provider) -> None:
+    """Import a plugin when one of its hooks is asked for; at once, if these are unknown or are observers."""
+    trial = trial_of(point, provider)
+    if trial.fault:
+        registry.record(registry.free_name(provider), trial.fault + AGAIN)
+    elif not trial.hooks or set(trial.hooks) & set(OBSERVER_HOOKS):
+        _import(registry, point, provider)
+    else:
+        registry.import_for(trial.hooks, provider, partial(_import, registry, point, provider))
+
+
+def _try_and_import(registry: Registry, point: EntryPoint, provider: Provider) -> None:
+    """Import a plugin of a hook's own group."""
+    trial = Trial() if provider.is_own else trial_of(point, provider)
+    if trial.fault:
+        registry.record(registry.free_name(provider), trial.fault + AGAIN)
+    else:
+        _import(registry, point, provider)
+
+
+def _import(registry: Registry, point: EntryPoint, provider: Provider) -> None:
+    name = registry.free_name(provider)
+    try:
+        imported = import_plugin(point, provider)
+    except EdgeVisionError as error:
+        registry.record(name, error.__cause__ or error)
+        return
+    except (Exception, SystemExit) as error:  # of one of our own, half installed
+        registry.record(name, error)
+        return
+    if imported.changed:
+        registry.record(
+            name, f"its import changed {', '.join(imported.changed)}, which was put back; ask its author"
+        )
+    wrong = _wrong_interface(getattr(imported.plugin, "edgevision_interface", None))
+    if wrong:
+        registry.record(name, wrong)
+        return
+    registry.register(imported.plugin, name, provider)
+    if registry.manager.has_plugin(name) and not registry.manager.get_hookcallers(imported.plugin):
+        registry.record(name, f"{shown(imported.plugin, 60)} implements no hook of edgevision.hookspecs")
+    registry.import_seconds[provider] = imported.seconds
 
 
 def _wrong_interface(stated: object) -> str:

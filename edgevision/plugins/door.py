@@ -124,6 +124,18 @@ def inside(item: Any) -> Any:
     return held.item if held else item
 
 
+def maker(item: Any) -> tuple[Provider, str] | None:
+    """The plugin that a guarded object comes from, and the object in words; `None` for any other."""
+    held = getattr(type(item), _INSIDE, None) and object.__getattribute__(item, _INSIDE)
+    return (held.provider, held.what) if held else None
+
+
+def name_with_maker(item: Any) -> str:
+    """The name of an item for messages; of one that others wrote, with its plugin."""
+    made_by = maker(item)
+    return f"{item.name} of {made_by[0]}" if made_by else str(item.name)
+
+
 class _Inside:
     __slots__ = ("hook", "item", "name", "provider", "what")
 

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -97,6 +98,17 @@ def _set_working_directory(before: str | None) -> None:
         os.chdir(before)
 
 
+def _raising_warnings() -> list[Any]:
+    return [one for one in warnings.filters if one[0] == "error"]
+
+
+def _set_raising_warnings(before: list[Any]) -> None:
+    kept = [one for one in warnings.filters if one[0] != "error" or one in before]
+    warnings.filters[:] = kept  # type: ignore[index]
+    with warnings.catch_warnings():
+        pass  # makes Python look at the list again
+
+
 _STATES = (
     _State("the working directory", _working_directory, _set_working_directory),
     _State("the handling of signals", _signals, _set_signals),
@@ -104,5 +116,6 @@ _STATES = (
     _State("sys.stdout", lambda: sys.stdout, lambda before: setattr(sys, "stdout", before)),
     _State("sys.stderr", lambda: sys.stderr, lambda before: setattr(sys, "stderr", before)),
     _State("sys.excepthook", lambda: sys.excepthook, lambda before: setattr(sys, "excepthook", before)),
+    _State("warnings to errors", _raising_warnings, _set_raising_warnings),
     _State("the limit of recursion", sys.getrecursionlimit, sys.setrecursionlimit),
 )

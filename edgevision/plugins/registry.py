@@ -8,7 +8,9 @@ So each plugin is asked on its own, and a failure is recorded with its reason.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import pluggy
@@ -23,9 +25,10 @@ from edgevision.errors import (
     first_line,
 )
 from edgevision.observation import HOOKS, Listener
-from edgevision.plugins.door import Door, guarded
+from edgevision.plugins.door import Door, guarded, maker
 from edgevision.plugins.provider import Provider, normalized
 from edgevision.plugins.shapes import wrong_item
+from edgevision.plugins.time_limit import within_limit
 from edgevision.system.log import warning
 from edgevision.system.shown import shown
 
@@ -81,6 +84,19 @@ class BackendStatus(NamedTuple):
     reason: str = ""
 
 
+class _Later:
+    """An import that is done once, when the first of its hooks is asked for."""
+
+    def __init__(self, name: str, importing: Callable[[], None]) -> None:
+        self.name = name
+        self._importing: Callable[[], None] | None = importing
+
+    def run(self) -> None:
+        importing, self._importing = self._importing, None
+        if importing is not None:
+            importing()
+
+
 class Registry:
     """The plugins of this process, and what each of them provides.
 
@@ -95,8 +111,9 @@ class Registry:
         self.problems: list[Problem] = []
         self.providers: dict[str, Provider] = {}
         self.import_seconds: dict[Provider, float] = {}
-        #: Hook -> imports and registers the plugins that are for this hook alone.
-        self._later: dict[str, Callable[[], None]] = {}
+        #: Hook -> what imports and registers the plugins that implement it, and were not needed so far.
+        self._later: dict[str, list[_Later]] = {}
+        self._importing = threading.RLock()
 
     @property
     def has_own(self) -> bool:
@@ -120,7 +137,7 @@ class Registry:
         """
         provider = provider or Provider("", "", name)
         if self.manager.has_plugin(name):
-            name = provider.qualified(name)
+            name = provider.qualified(provider.entry_point)
         self.providers[name] = provider
         try:
             self.manager.register(plugin, name=name)
@@ -131,16 +148,23 @@ class Registry:
             # pluggy's reason is in the last of several lines.
             self.record(name, f"{type(error).__name__}: {' '.join(str(error).split())}")
 
-    def import_for(self, hook: str, importing: Callable[[], None]) -> None:
-        """Call a function before a hook is asked for the first time: it registers plugins for that hook."""
-        self._later[hook] = importing
+    def import_for(self, hooks: Iterable[str], provider: Provider, importing: Callable[[], None]) -> None:
+        """Call a function before one of these hooks is asked for the first time: it registers a plugin."""
+        later = _Later(provider.entry_point, importing)
+        for hook in hooks:
+            self._later.setdefault(hook, []).append(later)
+
+    def free_name(self, provider: Provider) -> str:
+        """The name that a plugin is registered by: that of its entry point, if no other plugin has it."""
+        name = provider.entry_point
+        return provider.qualified(name) if self.manager.has_plugin(name) else name
 
     def observers(self) -> dict[str, list[Listener]]:
         """Hook of observers -> its implementations, in the order of registration."""
         order = [name for name, _ in self.manager.list_name_plugin()]
         return {
             hook: [
-                Listener(one.plugin_name, one.function, one.argnames)
+                Listener(one.plugin_name, self._observing(one, hook), one.argnames)
                 for one in sorted(
                     getattr(self.manager.hook, hook).get_hookimpls(),
                     key=lambda each: order.index(each.plugin_name),
@@ -148,6 +172,17 @@ class Registry:
             ]
             for hook in HOOKS
         }
+
+    def _observing(self, implementation: pluggy.HookImpl, hook: str) -> Callable[..., Any]:
+        provider = self.provider_of(implementation.plugin_name)
+        if not provider.distribution:  # an object of the caller's own
+            return implementation.function
+
+        def observe(**arguments: Any) -> None:
+            with Door(provider, hook):
+                implementation.function(**arguments)
+
+        return observe
 
     def backends(self) -> dict[str, Backend]:
         """Backend name -> backend, whether its runtime is installed or not."""
@@ -176,14 +211,19 @@ class Registry:
             PluginError: there is no such backend.
         """
         backends = self.backends() if backend is None else {backend: self.backend(backend)}
-        # Those of a backend's own format first: it knows its files best.
+        # EdgeVision's own first; of either, those of a backend's own format: it knows its files best.
         declared = [
-            (place, form)
+            (maker(each) is not None, place, form)
             for name, each in sorted(backends.items())
             for place, form in enumerate(self._formats_of(name, each))
         ]
         by_name: dict[str, FileFormat] = {}
-        for _, form in sorted(declared, key=lambda pair: pair[0]):
+        own_suffixes: set[str] = set()
+        for is_foreign, _, form in sorted(declared, key=lambda one: one[:2]):
+            if not is_foreign:
+                own_suffixes.add(form.suffixes[0])
+            elif form.suffixes[0] in own_suffixes:  # such files go to it only if it is named
+                continue
             by_name.setdefault(form.name, form)
         return tuple(by_name.values())
 
@@ -343,17 +383,18 @@ class Registry:
         return None if found is None else self.provider_of(found[0])
 
     def answers(
-        self, items: Mapping[str, NamedT], ask: Callable[[NamedT], AnswerT]
+        self, items: Mapping[str, NamedT], ask: Callable[[NamedT], AnswerT], question: str = "recognise"
     ) -> Iterator[tuple[NamedT, AnswerT]]:
         """Ask every item, and yield it with its answer; one whose code fails is recorded and passed over.
 
         Args:
             items: name -> item, as by `decoders`.
             ask: calls the item.
+            question: the call, for errors.
         """
         for item in items.values():
             try:
-                answer = ask(item)
+                answer = within_limit(item, question, partial(ask, item))
             except PluginFailedError as error:
                 self.record_failure(error)
             else:
@@ -361,7 +402,12 @@ class Registry:
 
     def record_failure(self, error: PluginFailedError) -> None:
         """Record that a plugin failed, and warn of it once: the caller goes on without it."""
-        if self.record(error.plugin, str(error)):
+        names = [
+            name
+            for name, provider in self.providers.items()
+            if (provider.distribution, provider.entry_point) == (error.package, error.plugin)
+        ]
+        if self.record((*names, error.plugin)[0], str(error)):
             warning("%s", error)
 
     def record(self, plugin: str, error: BaseException | str) -> bool:
@@ -442,7 +488,12 @@ class Registry:
     def _ask(self, hook: str, only: str | None = None) -> list[tuple[str, Any]]:
         """(plugin, item) for all items of `hook`, asked one plugin at a time in the order of registration."""
         if hook in self._later:
-            self._later.pop(hook)()
+            with self._importing:
+                for later in self._later[hook]:
+                    if only in (None, later.name):
+                        later.run()
+                if only is None:
+                    self._later.pop(hook, None)
         items: list[tuple[str, Any]] = []
         order = [name for name, _ in self.manager.list_name_plugin()]
         implementations = getattr(self.manager.hook, hook).get_hookimpls()
@@ -500,8 +551,8 @@ _KINDS = {
 def _status(name: str, backend: Backend, plugin: str) -> BackendStatus:
     version = ""
     try:
-        version = backend.version()
-        devices = tuple(backend.devices())
+        version = within_limit(backend, "version", backend.version)
+        devices = tuple(within_limit(backend, "devices", backend.devices))
     except (Exception, SystemExit) as error:
         return BackendStatus(name, plugin, ready=False, version=version, reason=first_line(error))
     return BackendStatus(name, plugin, ready=True, version=version, devices=devices)

@@ -142,6 +142,26 @@ def _source(value: Any) -> str:
     return f"{type(value).__name__} without {', '.join(missing)}" if missing else ""
 
 
+def _claim(value: Any) -> str:
+    valid = value is None or (
+        isinstance(value, int) and not isinstance(value, bool) and hasattr(value, "name")
+    )
+    return "" if valid else f"{shown(value)}, expected a Claim or None"
+
+
+def _lines(value: Any) -> str:
+    valid = (
+        not isinstance(value, str) and isinstance(value, Sequence) and all(isinstance(x, str) for x in value)
+    )
+    return "" if valid and value else f"{shown(value)}, expected one or more lines of text"
+
+
+def _image(value: Any) -> str:
+    shape, kind = tuple(getattr(value, "shape", ())), getattr(value, "dtype", None)
+    valid = len(shape) == 3 and shape[-1] == 3 and kind == "uint8"
+    return "" if valid else f"{shown(value)}, expected (height, width, 3) uint8"
+
+
 def _callable(value: Any) -> str:
     return "" if callable(value) else f"{shown(value)}, expected a function of the outputs"
 
@@ -162,4 +182,7 @@ RESULTS: dict[tuple[str, str], Check] = {
     ("edgevision_decoders", "recognise"): _optional_mapping,
     ("edgevision_decoders", "recognise_described"): _optional_mapping,
     ("edgevision_decoders", "prepare"): _callable,
+    ("edgevision_tasks", "recognise"): _claim,
+    ("edgevision_tasks", "lines"): _lines,
+    ("edgevision_tasks", "draw"): _image,
 }

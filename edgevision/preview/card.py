@@ -54,6 +54,18 @@ def card_of(path: Path, model: ImageModel[Any], stream: Stream[Any]) -> dict[str
 
 def _thresholds(model: ImageModel[Any], stream: Stream[Any]) -> list[dict[str, Any]]:
     """Arguments of a call that can be moved, with their present values."""
+    point = None if model.fitted_scores is None else model.fitted_scores.operating_point
+    if point is not None and "operating_threshold" in model.call_arguments:
+        moved = stream.call.get("operating_threshold")
+        return [
+            {
+                "name": "operating_threshold",
+                "label": "operating point",
+                "hint": f"{point.positive} is predicted from this score; evaluated was {point.threshold:.4g}",
+                **{"least": 0.0, "most": 1.0, "step": 0.01},
+                "value": point.threshold if moved is None else moved,
+            }
+        ]
     if "score_threshold" not in model.call_arguments:
         return []
     task, call = model.task, stream.call

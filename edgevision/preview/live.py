@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from edgevision.drawing.colors import class_color
+from edgevision.drawing.results import verdicts
 from edgevision.errors import EdgeVisionError
 from edgevision.health import Health
 from edgevision.imaging.pixels import Pixels
@@ -109,12 +110,13 @@ class Live:
 
     def _found(self, result: StreamResult[Any]) -> dict[str, Any]:
         """The answer as rows of text, the best first."""
-        if result.state not in (OK, STALE):
+        value = result.value if result.state in (OK, STALE) else result.unsure
+        if value is None:
             return {}
-        value = result.value
         if isinstance(value, Classification):
             rows = [_row(one.label, one.score, one.class_id, None) for one in value.top(_MOST_CLASSES)]
-            return {"kind": "classes", "found": rows, "count": len(rows), "positive": value.positive}
+            told = [f"{text} {number}".strip() for text, number in verdicts(value)]
+            return {"kind": "classes", "found": rows, "count": len(rows), "verdicts": told}
         if isinstance(value, Detections):
             best = list(value)[:_MOST_OBJECTS]
             rows = [_row(one.label, one.score, one.class_id, one.tracker_id) for one in best]

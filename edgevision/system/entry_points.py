@@ -45,12 +45,12 @@ class Distribution(NamedTuple):
     version: str
 
 
-class _TextEntryPoint(NamedTuple):
+class TextEntryPoint(NamedTuple):
     """``name = value`` of an ``entry_points.txt``; the value is ``module`` or ``module:attribute``."""
 
     name: str
     value: str
-    dist: Distribution
+    dist: Distribution = Distribution("", "")
 
     def load(self) -> Any:
         module, _, attributes = self.value.partition("[")[0].partition(":")
@@ -123,11 +123,11 @@ def _listed(folder: str) -> list[str]:
         return []
 
 
-def _points(text: str, group: str, dist: Distribution) -> Iterator[_TextEntryPoint]:
+def _points(text: str, group: str, dist: Distribution) -> Iterator[TextEntryPoint]:
     section = ""
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
             section = line.strip("[]").strip()
         elif section == group and "=" in line and not line.startswith("#"):
             name, _, value = line.partition("=")
-            yield _TextEntryPoint(name.strip(), value.strip(), dist)
+            yield TextEntryPoint(name.strip(), value.strip(), dist)

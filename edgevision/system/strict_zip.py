@@ -3,7 +3,7 @@
 Readers differ in which of two members of one name they take, in where a name leads, and in which of the two
 headers of a member they believe. So what has more than one reading is refused, whatever member is asked for:
 links, encryption, rare compressions, names that lead out, members that lie on one another, members that
-unpack to more than their compression can hold, and what stands in no member.
+unpack to more than their compression can hold, and what stands before the first or behind the end.
 """
 
 from __future__ import annotations
@@ -38,6 +38,10 @@ _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 #: At the end: signature, number and place of disks, entries on this disk and in all, size and place of the
 #: list of members, length of the comment.
 _END = struct.Struct("<4s4H2IH")
+#: Bytes before the end, where the form for large archives has its own end, and then its place; and those from
+#: the beginning of that end to the size of the list of members.
+_LARGE_END, _LARGE_SIZE = 76, 40
+_LONGEST_END = _LARGE_END + _END.size + 0xFFFF
 #: Sizes and counts that stand in a larger field elsewhere.
 _ELSEWHERE, _MANY = 0xFFFFFFFF, 0xFFFF
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -58,19 +62,28 @@ class StrictZip:
         source: its content, or the open file, which must stay open and belongs to the caller.
         prefixed: whether the archive may follow other content in the same file.
         both_headers: whether the two headers of each member are compared, which reads all over the archive.
+        most_list_bytes: of the list of members; a longer one is refused before it is read.
 
     Attributes:
         sizes: name -> unpacked size in bytes, of each file in it, in the archive's order.
+        folders: names of the entries that are folders, with ``/`` at their end.
 
     Raises:
         ArchiveError: as the module says.
     """
 
     def __init__(
-        self, source: bytes | IO[bytes], *, prefixed: bool = False, both_headers: bool = True
+        self,
+        source: bytes | IO[bytes],
+        *,
+        prefixed: bool = False,
+        both_headers: bool = True,
+        most_list_bytes: int | None = None,
     ) -> None:
         file = io.BytesIO(source) if isinstance(source, bytes) else source
         with _as_archive_error():
+            if most_list_bytes is not None:
+                _check_list_size(file, most_list_bytes)
             self._archive = zipfile.ZipFile(file)
             members = self._archive.infolist()
             _check_members(members, prefixed)
@@ -80,10 +93,13 @@ class StrictZip:
         self._path: str | None = None
         self._both_headers = both_headers
         self._members = {member.filename: member for member in members if not member.is_dir()}
+        self.folders = tuple(member.filename for member in members if member.is_dir())
         self.sizes: Mapping[str, int] = {name: member.file_size for name, member in self._members.items()}
 
     @classmethod
-    def at(cls, path: str | os.PathLike[str], *, both_headers: bool = True) -> StrictZip:
+    def at(
+        cls, path: str | os.PathLike[str], *, both_headers: bool = True, most_list_bytes: int | None = None
+    ) -> StrictZip:
         """The archive in a file, which is open as long as this object lives; arguments as for the class.
 
         Raises:
@@ -92,7 +108,7 @@ class StrictZip:
         """
         file = open_file(path)
         try:
-            archive = cls(file, both_headers=both_headers)
+            archive = cls(file, both_headers=both_headers, most_list_bytes=most_list_bytes)
         except BaseException:
             file.close()
             raise
@@ -224,6 +240,21 @@ def _check_end(file: IO[bytes], members: int, comment_bytes: int) -> None:
         raise ArchiveError("goes on behind its end")
     if any(count not in (members, _MANY) for count in counts):
         raise ArchiveError(f"lists {members} entries, and counts {counts[-1]}")
+
+
+def _check_list_size(file: IO[bytes], most_bytes: int) -> None:
+    """Refuse a list of members that would take minutes to read: every 46 bytes of it can be an entry."""
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _LONGEST_END))
+    tail = file.read(_LONGEST_END)
+    place = tail.rfind(b"PK\5\6")
+    if place < 0:
+        return  # told by `zipfile`
+    size = int.from_bytes(tail[place + 12 : place + 16], "little")
+    large = place - _LARGE_END
+    if large >= 0 and tail[large : large + 4] == b"PK\6\6":
+        size = max(size % _ELSEWHERE, int.from_bytes(tail[large + _LARGE_SIZE :][:8], "little"))
+    if size > most_bytes:
+        raise ArchiveError(f"lists its entries in {size:,} bytes, expected {most_bytes:,} at most")
 
 
 def _check_headers(file: IO[bytes], members: list[zipfile.ZipInfo]) -> None:

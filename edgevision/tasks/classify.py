@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
 
 import numpy as np
@@ -277,11 +277,21 @@ class Classifier(ExplainableModel[Classification]):
         return self.score_calibration.or_none()
 
     @overload
-    def __call__(self, images: ImageLike, color: str = "rgb") -> Classification: ...
+    def __call__(
+        self, images: ImageLike, color: str = "rgb", *, operating_threshold: RealNumber | None = None
+    ) -> Classification: ...
     @overload
-    def __call__(self, images: list[Any] | tuple[Any, ...], color: str = "rgb") -> list[Classification]: ...
+    def __call__(
+        self,
+        images: list[Any] | tuple[Any, ...],
+        color: str = "rgb",
+        *,
+        operating_threshold: RealNumber | None = None,
+    ) -> list[Classification]: ...
 
-    def __call__(self, images: Any, color: str = "rgb") -> Classification | list[Classification]:
+    def __call__(
+        self, images: Any, color: str = "rgb", *, operating_threshold: RealNumber | None = None
+    ) -> Classification | list[Classification]:
         """Classify one image, or each of a batch.
 
         Args:
@@ -291,6 +301,8 @@ class Classifier(ExplainableModel[Classification]):
                 checker cannot count the axes of an array and takes it for one image: where types matter,
                 pass a batch as ``list(array)`` or to `classify_batch`.
             color: channel order of arrays: ``rgb`` or ``bgr``; or a YUV format, such as ``nv12`` or ``yuyv``.
+            operating_threshold: score from which the class of interest is predicted, 0…1, for this call;
+                `None` for that of the operating point, which alone was evaluated.
 
         Returns:
             A `Classification`, or a list of them for a batch, in its order.
@@ -299,7 +311,10 @@ class Classifier(ExplainableModel[Classification]):
             InputError: an image cannot be read, or has none of the forms above.
             InferenceError: the runtime failed, or the network gave NaN or infinity, or values that are not
                 of the stated score kind.
+            OptionError: `operating_threshold` is out of range, or the model has no operating point.
         """
+        if operating_threshold is not None:
+            return cast("Classification", self._with_threshold(operating_threshold)(images, color))
         if observers.listening and self.observed:
             return cast("Classification | list[Classification]", self._observed(images, color))
         if is_batch(images):
@@ -356,6 +371,24 @@ class Classifier(ExplainableModel[Classification]):
         """
         check_outputs([self._output], outputs)
         return [self._result(row) for row in self._scores(outputs[self._output.name])]
+
+    def _check_call(self, arguments: Mapping[str, Any]) -> None:
+        super()._check_call(arguments)
+        if (threshold := arguments.get("operating_threshold")) is not None:
+            self._with_threshold(threshold)
+
+    def _with_threshold(self, threshold: Any) -> Classifier:
+        """This model with another threshold of its operating point."""
+        point = self.score_calibration.operating_point
+        if point is None:
+            raise OptionError("operating_threshold: this model has no operating point; remove it")
+        if not is_share(threshold):
+            raise OptionError(f"operating_threshold: expected 0 to 1, got {shown(threshold)}")
+        twin = self.over(self.session)
+        twin.score_calibration = replace(
+            self.score_calibration, operating_point=replace(point, threshold=float(threshold))
+        )
+        return twin
 
     def _observed(self, images: Any, color: str) -> Any:
         from edgevision.tasks.observed import observed_call

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-from edgevision.errors import OptionError
 from edgevision.plugins import Registry, registry
 from edgevision.session import CheckedSession
 from edgevision.tasks.texts import TaskTexts
@@ -279,18 +278,3 @@ def task_kind(name: str) -> TaskKind:
 def kind_of(task: Task) -> TaskKind:
     """The kind of a description; raises as `task_kind`."""
     return task_kind(task.name)
-
-
-def check_task_options(kind: TaskKind, stated: Mapping[str, Any]) -> None:
-    """Refuse an option that a kind does not have.
-
-    Raises:
-        OptionError: there is one; names those that it has.
-    """
-    known = [option.name for option in kind.options]
-    for name in stated:
-        if name not in known:
-            raise OptionError(
-                f"--task-option {name}: task '{kind.name}' has no such option; it has: "
-                f"{', '.join(known) or 'none'}"
-            )

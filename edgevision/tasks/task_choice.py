@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from edgevision.errors import MissingOptionError, OptionError, PluginFailedError, first_line
-from edgevision.system.log import info
-from edgevision.tasks.kind import Claim, NetworkFacts, TaskKind, check_task_options, task_kind, task_kinds
+from edgevision.errors import MissingOptionError, OptionError
+from edgevision.tasks.kind import Claim, NetworkFacts, TaskKind, task_kind, task_kinds
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def choose_task(network: NetworkFacts) -> TaskChoice:
     options = network.options
     if options.task is not None:
         kind = task_kind(options.task)
-        check_task_options(kind, options.task_options)
+        _check_options(kind, options.task_options)
         return TaskChoice(kind)
     if options.task_options:
         name = next(iter(options.task_options))
@@ -77,16 +77,8 @@ def choose_task(network: NetworkFacts) -> TaskChoice:
 
 
 def _claims(network: NetworkFacts) -> list[tuple[TaskKind, Claim]]:
-    claims = []
-    for kind in task_kinds().values():
-        try:
-            claim = kind.recognise(network)
-        except PluginFailedError as error:  # of a third party's plugin: the others go on without it
-            info("task '%s' fails to look at the outputs: %s", kind.name, first_line(error))
-            continue
-        if claim is not None:
-            claims.append((kind, claim))
-    return claims
+    answers = network.plugins.answers(task_kinds(), lambda kind: kind.recognise(network))
+    return [(kind, claim) for kind, claim in answers if claim is not None]
 
 
 def _may_need_a_decoder(network: NetworkFacts) -> bool:
@@ -117,3 +109,18 @@ def _unrecognised(network: NetworkFacts, stated: list[TaskKind]) -> MissingOptio
 
 def _listed(names: tuple[str, ...]) -> str:
     return " or ".join(f"{task_kind(name).verb}, pass --task {name}" for name in names)
+
+
+def _check_options(kind: TaskKind, stated: Mapping[str, Any]) -> None:
+    """Refuse an option that a kind does not have.
+
+    Raises:
+        OptionError: there is one; names those that it has.
+    """
+    known = [option.name for option in kind.options]
+    for name in stated:
+        if name not in known:
+            raise OptionError(
+                f"--task-option {name}: task '{kind.name}' has no such option; it has: "
+                f"{', '.join(known) or 'none'}"
+            )

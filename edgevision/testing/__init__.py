@@ -22,6 +22,8 @@ from edgevision.testing.converters import check_converter
 from edgevision.testing.decoders import check_decoder
 from edgevision.testing.fake import FakeBackend
 from edgevision.testing.models import fake_classifier, fake_detector, fake_generator, fake_image_to_image
+from edgevision.testing.readers import check_reader
+from edgevision.testing.tasks import check_task
 
 __all__ = [
     "FakeBackend",
@@ -29,6 +31,8 @@ __all__ = [
     "check_backend",
     "check_converter",
     "check_decoder",
+    "check_reader",
+    "check_task",
     "fake_classifier",
     "fake_detector",
     "fake_generator",

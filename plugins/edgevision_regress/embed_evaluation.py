@@ -17,7 +17,7 @@ from edgevision.tasks.api import (
     NetworkFacts,
     share_of,
 )
-from edgevision_regress.embedding import Embedding, EmbedTask, similarities
+from edgevision_regress.embedding import Embedding, EmbedTask, described, similarities
 from edgevision_regress.truth import LABEL, read_columns
 
 
@@ -54,9 +54,7 @@ class EmbedEvaluation(ImageTaskEvaluation):
 
     def described(self, network: NetworkFacts) -> EmbedTask:
         """As `ImageTaskEvaluation.described`."""
-        from edgevision_regress.embed_kind import EmbedKind
-
-        return EmbedKind().describe(network)
+        return described(network)
 
     def read_truth(
         self, path: Path, images: ImageSet, task: EmbedTask, labels: tuple[str, ...]

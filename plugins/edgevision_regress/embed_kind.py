@@ -13,9 +13,8 @@ from edgevision.tasks.api import (
     ImageTaskKind,
     NetworkFacts,
     TaskTexts,
-    stated_output,
 )
-from edgevision_regress.embedding import Embedder, Embedding, EmbedTask
+from edgevision_regress.embedding import Embedder, Embedding, EmbedTask, described
 
 if TYPE_CHECKING:
     from edgevision.tasks.api import CheckedSession, Preprocessing, TaskEvaluation
@@ -58,7 +57,7 @@ class EmbedKind(ImageTaskKind):
 
     def describe(self, network: NetworkFacts) -> EmbedTask:
         """As `DescribingKind.describe`."""
-        return EmbedTask(stated_output(network.outputs, network.options.output, "the embedding").name)
+        return described(network)
 
     def image_model(
         self, session: CheckedSession, task: EmbedTask, preprocessing: Preprocessing, labels: Sequence[str]

@@ -13,6 +13,7 @@ from edgevision.tasks.api import (
     Array,
     CheckedSession,
     InferenceError,
+    NetworkFacts,
     OptionError,
     Pixels,
     Placement,
@@ -123,3 +124,8 @@ def similarities(first: Sequence[Embedding], second: Sequence[Embedding]) -> NDA
             "pass those of one network"
         )
     return np.asarray(np.clip(tables[0] @ tables[1].T, -1.0, 1.0))
+
+
+def described(network: NetworkFacts) -> EmbedTask:
+    """The description of a network; raises OptionError if its output is not named and there are several."""
+    return EmbedTask(stated_output(network.outputs, network.options.output, "the embedding").name)

@@ -69,9 +69,9 @@ class SegmentationEvaluator(ImageEvaluator):
         counts = _Counts.of(pairs, len(self.labels))
         objects = np.array([_objects(a, b, self._shown) for a, b in pairs]).reshape(-1, 2)
         shown = counts.present(self._shown)
-        likeness = {"objects in both": part_ratio("", objects[:, 0], objects[:, 1], groups=self.groups)}
-        if not objects[:, 1].any():
-            likeness = {}
+        likeness = {}
+        if objects[:, 1].any():
+            likeness["objects in both"] = part_ratio("", objects[:, 0], objects[:, 1], groups=self.groups)
         if len(shown):
             dice = part_ratio("", *counts.dice(shown), groups=self.groups)
             likeness = {"Dice with the source": dice, **likeness}

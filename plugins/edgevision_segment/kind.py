@@ -91,8 +91,8 @@ class SegmentKind(ImageTaskKind):
             return None
         spec = chosen_output(network)
         if spec is None:
-            return Claim.STATED if any(map(is_map, network.outputs)) else None
-        if not is_map(spec):
+            return Claim.STATED if any(is_map(one, network) for one in network.outputs) else None
+        if not is_map(spec, network):
             return None
         if len(spec.shape) == 3:
             return Claim.LIKELY if "int" in spec.dtype else Claim.STATED

@@ -21,10 +21,11 @@ def described(network: NetworkFacts) -> SegmentTask:
         raise MissingOptionError(
             network.where, f"the model has the outputs {names}; pass --output-name with that of the classes"
         )
-    if not is_map(spec):
+    if not is_map(spec, network):
         raise OptionError(
             f"{network.where}: output '{spec.name}' is {spec.describe()}; expected a class for each pixel, "
-            "(batch, height, width, classes); pass --output-name with such an output"
+            "(batch, height, width, classes); pass --output-name with such an output, or save the model "
+            "without the layer that flattens it"
         )
     axis = options.get("axis") or _axis(network, spec)
     channels = spec.shape[-1 if axis == "last" else 1]
@@ -45,11 +46,11 @@ def chosen_output(network: NetworkFacts) -> TensorSpec | None:
     return named[0] if len(named) == 1 else None
 
 
-def is_map(spec: TensorSpec) -> bool:
-    """True for a value, or several, at each cell of a grid."""
+def is_map(spec: TensorSpec, network: NetworkFacts) -> bool:
+    """True for a value, or several, at each cell of a grid over a network's input."""
     sizes = spec.shape[1:]
-    if len(sizes) == 2:
-        return _are_sides(sizes)
+    if len(sizes) == 2:  # and not a row of scores for each of many places
+        return network.input_size_wh is not None and _has_shape(sizes, *network.input_size_wh)
     return len(sizes) == 3 and (_are_sides(sizes[:2]) or _are_sides(sizes[1:]))
 
 

@@ -9,10 +9,12 @@ import pytest
 
 from edgevision.drawing import results
 from edgevision.drawing.colors import class_color
-from edgevision.drawing.results import draw_classification, draw_detections, outline_detections
+from edgevision.drawing.results import draw_classification, draw_detections, outline_detections, unanswered
 from edgevision.drawing.text import Pen
 from edgevision.tasks.classify import Classification
 from edgevision.tasks.detections import Detections
+from edgevision.tasks.prediction_sets import PredictionSets
+from edgevision.tasks.score_calibration import OperatingPoint
 
 SCORES = Classification(np.array([0.008, 0.992], np.float32), ("person", "no_person"))
 
@@ -111,6 +113,31 @@ def test_the_true_class_has_a_line_of_its_own() -> None:
     without = draw_classification(image, SCORES, 1)
     assert with_truth.shape[0] > without.shape[0]
     assert with_truth[without.shape[0] :].any()
+
+
+def test_a_decision_and_a_prediction_set_have_a_line_each() -> None:
+    image = np.zeros((240, 320, 3), np.uint8)
+    point = OperatingPoint("person", 0, 0.3, "sensitivity", 0.9)
+    decided = replace(SCORES, operating_point=point)
+    both = replace(decided, sets=PredictionSets("lac", 0.9, 0.5, 100))
+    heights = [draw_classification(image, one, 2).shape[0] for one in (SCORES, decided, both)]
+    assert heights[0] < heights[1] < heights[2]
+    unsure = replace(both, scores=np.array([0.5, 0.5], np.float32))
+    assert draw_classification(image, unsure, 2).shape[0] == heights[2]
+    assert results.verdicts(unsure) == [
+        ("person: yes", "50.0% >= 30.0%"),
+        ("plausible: person, no_person", "abstained"),
+    ]
+
+
+@pytest.mark.parametrize("shape", [(480, 640, 3), (32, 32, 3), (3, 900, 3)])
+def test_a_frame_without_an_answer_is_dark_and_says_why(shape: tuple[int, ...]) -> None:
+    image = np.full(shape, 240, np.uint8)
+    drawn = unanswered(image, "abstained: black")
+    assert drawn.shape == draw_detections(image, _found()).shape
+    dark = (drawn == 80).all(axis=2).mean()
+    assert dark > 0.5
+    assert (dark < 1) == (shape[0] > 3)  # there is room for text
 
 
 def test_many_objects_are_drawn_and_the_same_each_time() -> None:

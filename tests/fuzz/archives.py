@@ -78,6 +78,7 @@ HOSTILE: dict[str, Hostile] = {
     "labels under another spelling": members(("./labels.txt", b"dog\ncat\n")),
     "an unlisted file": members(("run.sh", b"rm -rf /")),
     "a link": members((_link(), b"/etc/passwd")),
+    "a folder of nothing in a zip": members(("more/", b"")),
     "LZMA": members(method=zipfile.ZIP_LZMA),
     "BZIP2": members(method=zipfile.ZIP_BZIP2),
     "a name that leads out": members(("../../evil", b"")),

@@ -182,7 +182,15 @@ def models() -> Iterator[Entry]:
         },
     )
     for name, model, further in (
-        ("Classifier", fake_classifier(labels, lambda image: [image.mean() / 512, 0.25, 0.5]), {}),
+        (
+            "Classifier",
+            fake_classifier(
+                labels,
+                lambda image: [image.mean() / 512, 0.25, 0.5],
+                operating_point=ev.OperatingPoint("b", 1, 0.25, "sensitivity", 0.9),
+            ),
+            {"operating_threshold": 0.5},
+        ),
         (
             "Detector",
             fake_detector(labels, [("a", 0.75, (1.0, 1.0, 8.0, 8.0))], size_wh=(16, 16)),

@@ -177,7 +177,7 @@ def test_a_file_that_belongs_to_it_and_is_missing_is_named(tmp_path: Path, senso
 
 def test_unknown_suffixes_are_refused_with_those_of_all_backends(tmp_path: Path, sensor: Sensor) -> None:
     (tmp_path / "m.pt").write_bytes(b"")
-    with pytest.raises(OptionError, match=r"or an artifact \(.*\.graph\.json, \.tflite, \.sensor\)"):
+    with pytest.raises(OptionError, match=r"or an artifact \(.*\.tflite, \.graph\.json, \.sensor\)"):
         edgevision.load(tmp_path / "m.pt")
 
 

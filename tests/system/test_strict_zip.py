@@ -108,6 +108,21 @@ def test_a_member_with_another_size_than_it_declares_is_refused(size: int, reaso
         StrictZip(_declaring(size), both_headers=False).read("a", 1 << 20)
 
 
+@pytest.mark.parametrize("large", [False, True], ids=["plain", "zip64"])
+def test_a_long_list_is_refused_before_it_is_read(large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = io.BytesIO()
+    if large:
+        monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 10)
+    with zipfile.ZipFile(content, "w") as archive:
+        for number in range(100):
+            archive.writestr(f"{number}/", b"")
+    assert (b"PK\6\6" in content.getvalue()) == large
+    assert len(StrictZip(content.getvalue(), most_list_bytes=5_000).folders) == 100
+    monkeypatch.setattr(zipfile, "ZipFile", None)  # which would read it
+    with pytest.raises(ArchiveError, match="lists its entries in 4,890 bytes, expected 1,000 at most"):
+        StrictZip(content.getvalue(), most_list_bytes=1_000)
+
+
 def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
     archive = StrictZip(_zip([("a", bytes(50_000_000))]))
     with pytest.raises(ArchiveError, match="'a' has 50,000,000 bytes, expected 1,000 at most"):

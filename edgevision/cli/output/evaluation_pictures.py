@@ -9,34 +9,28 @@ from typing import Any
 
 import numpy as np
 
-from edgevision.datasets.annotations import Annotations, read_annotations
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.drawing.confusion import draw_confusion
 from edgevision.drawing.panels import side_by_side
-from edgevision.drawing.results import draw_classification, draw_detections, enlarged
+from edgevision.drawing.results import draw_classification
 from edgevision.evaluation.evaluate import Evaluation
-from edgevision.evaluation.ground_truth import classify_truth, truth_images
+from edgevision.evaluation.ground_truth import classify_truth
 from edgevision.evaluation.task_evaluation import PicturingEvaluator
 from edgevision.imaging.pixels import Pixels
 from edgevision.imaging.view import viewable
 from edgevision.imaging.write import write_image
 from edgevision.metrics.classification import members
 from edgevision.tasks.classify import Classification
-from edgevision.tasks.description import DetectTask
-from edgevision.tasks.detections import Detections
 
 #: Number of images to draw, worst first.
 _MOST = 24
 
 
-def save_pictures(
-    folder: Path, evaluation: Evaluation, images: ImageSet, annotations: Path | None, truth: Path | None
-) -> None:
+def save_pictures(folder: Path, evaluation: Evaluation, images: ImageSet, annotations: Path | None) -> None:
     """Write the confusion matrix of a classifier, and the worst images with their results.
 
     ``worst-01-NAME.png`` and so on: for a classifier, the image with its top two classes and the true one;
-    for a detector, the detections beside the ground truth; for an image-to-image model, the output beside
-    the ground truth.
+    for other tasks, the answer beside the ground truth.
 
     Raises:
         OutputError: a picture cannot be written; those before it remain.
@@ -47,7 +41,7 @@ def save_pictures(
         write_image(folder / "confusion.png", draw_confusion(matrix, evaluation.labels))
     places = evaluation.worst(_MOST)
     worst = images.at(places)
-    draw = _drawer(evaluation, worst, annotations, truth)
+    draw = _drawer(evaluation, worst, annotations)
     shown = (viewable(image, evaluation.mapping) for image in worst)
     for number, (place, image) in enumerate(zip(places, shown, strict=True)):
         stem = PurePosixPath(evaluation.image_names[place]).stem
@@ -55,27 +49,12 @@ def save_pictures(
 
 
 def _drawer(
-    evaluation: Evaluation, worst: ImageSet, annotations: Path | None, truth: Path | None
+    evaluation: Evaluation, worst: ImageSet, annotations: Path | None
 ) -> Callable[[int, int, Pixels], Pixels]:
     """The function that draws an image, from its number among the worst and its place in the set."""
-    answers, task, evaluator = evaluation.answers, evaluation.task, evaluation.evaluator
+    answers, evaluator = evaluation.answers, evaluation.evaluator
     if isinstance(evaluator, PicturingEvaluator):
         return lambda number, place, image: side_by_side(_compared(evaluator, image, answers[place], place))
-    if annotations is not None and isinstance(task, DetectTask):
-        objects = read_annotations(annotations, worst.image_names, evaluation.labels)
-        return lambda number, place, image: side_by_side(
-            {
-                "found": draw_detections(image, _shown(answers[place], task)),
-                "ground truth": draw_detections(
-                    image, _as_detections(objects[number], evaluation.labels), scores=False
-                ),
-            }
-        )
-    if truth is not None:
-        expected = truth_images(truth, worst)
-        return lambda number, place, image: side_by_side(
-            {"found": enlarged(answers[place])[0], "ground truth": enlarged(expected[number])[0]}
-        )
     true = _true_classes(evaluation, worst, annotations)
     return lambda number, place, image: draw_classification(
         image,
@@ -100,14 +79,3 @@ def _true_classes(evaluation: Evaluation, worst: ImageSet, annotations: Path | N
         return [""] * len(worst)
     shown = members(truth, len(labels))
     return [", ".join(labels[place] for place in np.flatnonzero(row)) for row in shown]
-
-
-def _as_detections(objects: Annotations, labels: tuple[str, ...]) -> Detections:
-    return Detections(
-        objects.boxes_xyxy, np.ones(len(objects.class_ids), np.float32), objects.class_ids, labels
-    )
-
-
-def _shown(detections: Detections, task: DetectTask) -> Detections:
-    """The detections that a call of the model would return."""
-    return detections[detections.scores >= task.score_threshold][: task.max_detections]

@@ -60,8 +60,8 @@ class StreamLine:
             self._out.flush()
 
     def end(self, counters: StreamCounters) -> None:
-        """Show the line for the last time, over the whole stream."""
-        if self._out is not None:
+        """Show the line for the last time, over the whole stream; without a frame, the error says all."""
+        if self._out is not None and counters.captured:
             text = f"{self._all / max(1e-9, time.monotonic() - self._began):.1f} fps over all; "
             self._out.write(
                 ("\r\x1b[K" if self._moves else "") + one_line(text + self._text(counters)) + "\n"

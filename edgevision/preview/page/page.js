@@ -108,7 +108,8 @@ function showFound(frame) {
   });
   byId("found").replaceChildren(...rows);
   set("found-title", frame.kind === "objects" ? `Found: ${frame.count}` : frame.kind === "classes" ? "Classes" : "Found");
-  set("found-none", frame.state !== "ok" && frame.state !== "stale" ? `not answered: ${frame.status}` : frame.kind === "objects" && !rows.length ? "nothing found in this frame" : "");
+  const none = frame.state !== "ok" && frame.state !== "stale" ? [`not answered: ${frame.status}`] : frame.kind === "objects" && !rows.length ? ["nothing found in this frame"] : [];
+  set("found-none", none.concat(frame.verdicts || []).join(" · "));
 }
 
 function showState(kind, text) {

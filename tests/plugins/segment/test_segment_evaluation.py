@@ -117,6 +117,15 @@ def test_agreement_says_how_many_pixels_and_objects_are_the_same() -> None:
     assert same.details.changed == 0  # type: ignore[union-attr]
 
 
+def test_images_that_show_nothing_but_background_are_compared_too() -> None:
+    empty = _found(_square(0, 0), _square(0, 0))
+    comparison = _evaluator(None).compare(empty, empty)
+    assert comparison.agreement == 1
+    assert comparison.likeness == {}
+    found = _evaluator(None).compare(empty, _found(_square(0), _square(0, 0)))
+    assert found.likeness == {"objects in both": 0.0}
+
+
 def test_masks_of_another_size_and_masks_of_nothing_are_refused() -> None:
     with pytest.raises(InputError, match="mask of 'image 0' is 16x16, and the image 8x8"):
         _evaluator([_square(0)]).measure(_found(_square(0, side=8)))

@@ -379,9 +379,11 @@ def test_of_several_outputs_one_must_be_named() -> None:
 
 def test_what_is_no_map_is_not_claimed_and_what_is_unknown_is_asked() -> None:
     kind = SegmentKind()
-    for shape in ((10,), (1, 1, 10), (100, 6), (4, 8, 8, 3)):
+    for shape in ((10,), (1, 1, 10), (100, 6), (64, 3), (4, 8, 8, 3)):
         assert kind.recognise(_network(shape)) in (None, Claim.STATED)
     assert kind.recognise(_network((8, 8, 5), decoder="yolo")) is None
+    with pytest.raises(OptionError, match="without the layer that flattens it"):
+        kind.describe(_network((64, 3), kind="softmax", task="segment"))
     with pytest.raises(OptionError, match="pass --scores softmax, sigmoid, or logits"):
         kind.describe(_network((8, 8, 5)))
     with pytest.raises(OptionError, match="softmax of a single channel"):
