@@ -138,6 +138,5 @@ def _training(result: Measured) -> str:
     if how is None or how.range_rule == FROM_TRAINING:
         return ""
     return (
-        "train the model for int8 with edgevision.quantization_aware(model, targets=[…]) for an epoch "
-        "(docs/training.md), "
+        "train the model for int8 with edgevision.quantization_aware(model, targets=[…]) (docs/training.md), "
     )

@@ -1,4 +1,4 @@
-"""A depthwise network that loses accuracy in int8, and is trained for two epochs to get it back."""
+"""A depthwise network that loses accuracy in int8, and is trained for int8 to get some of it back."""
 
 from __future__ import annotations
 

@@ -183,6 +183,14 @@ def test_weights_are_folded_and_rounded_as_the_converters_do(keras: Any, name: s
     assert (error < 1.01 * scale).all()
 
 
+def test_what_follows_a_separable_convolution_is_folded_into_its_second_part(keras: Any) -> None:
+    layers = keras.layers
+    steps = [layers.SeparableConv2D(4, 3, use_bias=False), layers.BatchNormalization(), layers.ReLU()]
+    new = aware(with_statistics(keras.Sequential([keras.Input((8, 8, 3)), *steps])))
+    kinds = [type(layer).__name__ for layer in new.layers]
+    assert kinds == ["InputLayer", "FakeQuantize", "QuantizedLayer", "QuantizedLayer"]
+
+
 def test_training_changes_all_weights_but_the_statistics(keras: Any) -> None:
     model = aware(branches(keras))
     trainable = [weight.numpy() for weight in model.trainable_weights]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -160,8 +161,7 @@ class _Rewriting:
         chain = self._chain(step)
         layer = self._new.get(id(step.operation))
         if layer is None:
-            norm = next((each.operation for each in chain if _is_norm(each)), None)
-            after = next((each.operation for each in chain[1:] if not _is_norm(each)), None)
+            norm, after = _parts(chain)
             name = self._free(step.operation.name)
             returned = chain[-1].outputs[0].is_output
             layer = self._quantized(step.operation, norm, after, name, widest=returned)
@@ -222,18 +222,19 @@ class _Rewriting:
 
     def _add_separable(self, step: Step) -> None:
         """A separable convolution as the two that artifacts compute."""
-        layer = step.operation
+        layer, chain = step.operation, self._chain(step)
         (value,) = values_in(step.args)
         pair = self._new.get(id(layer))
         if pair is None:
-            pair = self._pair(layer, step.outputs[0].is_output)
+            pair = self._pair(layer, chain)
             self._new[id(layer)] = pair
+        self._done.update(chain)
         tensor = self._tensors[value]
         for each in pair:
             tensor = each(tensor)
-        self._tensors[step.outputs[0]] = tensor
+        self._tensors[chain[-1].outputs[0]] = tensor
 
-    def _pair(self, layer: Any, is_output: bool) -> tuple[QuantizedLayer, QuantizedLayer]:
+    def _pair(self, layer: Any, chain: Sequence[Step]) -> tuple[QuantizedLayer, QuantizedLayer]:
         two = isinstance(layer, keras.layers.SeparableConv2D)
         depthwise, pointwise = (
             (keras.layers.DepthwiseConv2D, keras.layers.Conv2D)
@@ -259,7 +260,7 @@ class _Rewriting:
         names = self._free(f"{layer.name}_depthwise"), self._free(layer.name)
         return (
             self._quantized(first, None, None, names[0]),
-            self._quantized(second, None, None, names[1], widest=is_output),
+            self._quantized(second, *_parts(chain), names[1], widest=chain[-1].outputs[0].is_output),
         )
 
     def _add_other(self, step: Step) -> None:
@@ -329,6 +330,13 @@ def _with_config(layer: Any, **changes: Any) -> Any:
     """A new layer like another, without its weights."""
     config = layer.get_config()
     return type(layer).from_config({**config, **{key: new for key, new in changes.items() if key in config}})
+
+
+def _parts(chain: Sequence[Step]) -> tuple[Any, Any]:
+    """The normalization and the rectifier of a chain; `None` for one that is not there."""
+    norm = next((each.operation for each in chain if _is_norm(each)), None)
+    after = next((each.operation for each in chain[1:] if not _is_norm(each)), None)
+    return norm, after
 
 
 def _as_layer(rectifier: Any) -> Any:
