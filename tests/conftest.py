@@ -71,6 +71,13 @@ def _log_is_on() -> None:
     logging.disable(logging.NOTSET)
 
 
+@pytest.fixture
+def caplog(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Pytest's own, with the level of the logger and of the handler stated."""
+    caplog.set_level(logging.WARNING, logger="edgevision")
+    return caplog
+
+
 @pytest.fixture(scope="session")
 def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the README's quickstart has run: its results lie in ``quickstart/``."""

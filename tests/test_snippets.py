@@ -41,6 +41,8 @@ READERS_OWN = {
     "Gate": "Any",
     "MyBackend": "type[edgevision.backend.Backend]",
     "MyDecoder": "type[edgevision.decoder.Decoder]",
+    "CountKind": "Any",
+    "CountTask": "Any",
     "my_artifact": "edgevision.Artifact",
 }
 

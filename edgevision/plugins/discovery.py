@@ -16,7 +16,6 @@ from edgevision.observation import observers
 from edgevision.plugins.importing import import_plugin
 from edgevision.plugins.provider import Provider, provider_of
 from edgevision.plugins.registry import Registry
-from edgevision.plugins.trial import Trial, trial_of
 from edgevision.system.entry_points import EntryPoint, entry_points
 from edgevision.system.log import warning
 from edgevision.system.shown import shown
@@ -119,6 +118,8 @@ def _enabled(points: Iterable[EntryPoint], disabled: frozenset[str]) -> list[tup
 
 def _import_when_asked(registry: Registry, point: EntryPoint, provider: Provider) -> None:
     """Import a plugin when one of its hooks is asked for; at once, if these are unknown or are observers."""
+    from edgevision.plugins.trial import trial_of  # not needed where all plugins are EdgeVision's own
+
     trial = trial_of(point, provider)
     if trial.fault:
         registry.record(registry.free_name(provider), trial.fault + AGAIN)
@@ -130,11 +131,13 @@ def _import_when_asked(registry: Registry, point: EntryPoint, provider: Provider
 
 def _try_and_import(registry: Registry, point: EntryPoint, provider: Provider) -> None:
     """Import a plugin of a hook's own group."""
-    trial = Trial() if provider.is_own else trial_of(point, provider)
-    if trial.fault:
-        registry.record(registry.free_name(provider), trial.fault + AGAIN)
-    else:
-        _import(registry, point, provider)
+    if not provider.is_own:
+        from edgevision.plugins.trial import trial_of
+
+        if fault := trial_of(point, provider).fault:
+            registry.record(registry.free_name(provider), fault + AGAIN)
+            return
+    _import(registry, point, provider)
 
 
 def _import(registry: Registry, point: EntryPoint, provider: Provider) -> None:
