@@ -156,9 +156,10 @@ def test_arguments_of_calls_change_while_a_stream_runs() -> None:
     assert stream.call == {"score_threshold": 0.5}
 
 
-def test_a_classifiers_call_takes_no_thresholds() -> None:
+def test_a_classifiers_call_takes_no_score_threshold() -> None:
     stream = fake_classifier(["a", "b"], [0.5, 0.5], size_wh=(8, 8)).stream(images(3))
-    with pytest.raises(OptionError, match="no argument 'score_threshold' of a Classifier; it takes: none"):
+    taken = "no argument 'score_threshold' of a Classifier; it takes: operating_threshold"
+    with pytest.raises(OptionError, match=taken):
         stream.change_call(score_threshold=0.5)
     assert [result.state for _, result in stream] == ["ok"] * 3
 
