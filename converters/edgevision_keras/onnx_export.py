@@ -8,6 +8,7 @@ graph, and the file is checked, and its outputs compared once with those of the 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
@@ -25,6 +26,8 @@ from edgevision_keras.libraries import require, require_onnxruntime
 Answer = Callable[[Mapping[str, Array]], dict[str, Array]]
 #: Every ONNX Runtime from 1.20 on loads these.
 _OPSET, _IR_VERSION = 17, 8
+#: What tf2onnx adds to a name to make another.
+_NUMBERS = re.compile(r"(?:__\d+)+$")
 #: Allowed difference of the float32 file from the source, relative to the largest output.
 _TOLERANCE = 1e-3
 #: No image has more rows.
@@ -79,11 +82,53 @@ def export(source: Source, precision: str, frozen: Any) -> bytes:
             opset=_OPSET,
             tensors_to_rename={f"{name}:0": name for name in (*inputs, *outputs)},
         )
+    _number_anew(model.graph)
     _enlarge_instead_of_negative_padding(require("onnx"), model)
     _resize_to_whole_sizes(require("onnx"), model)
     if external:
         raise _failed(source, precision, "the model exceeds 2 GB, the limit of one ONNX file")
     return checked_file(source, precision, model)
+
+
+def _number_anew(graph: Any) -> None:
+    """Number the names that tf2onnx made in the order of the nodes, so that a network gives one file always.
+
+    tf2onnx counts while it optimizes, and does so in the order of sets of objects.
+    """
+    stated = {value.name for value in (*graph.input, *graph.output)}
+    numbered: dict[str, str] = {}
+    taken = set(stated)
+
+    def renamed(name: str) -> str:
+        base, colon, position = name.partition(":")
+        found = _NUMBERS.search(base)
+        if found is None or name in stated:
+            return name
+        if base not in numbered:
+            number = len(numbered) + 1
+            while (anew := f"{base[: found.start()]}__{number}") in taken:
+                number += 1
+            taken.add(anew)
+            numbered[base] = anew
+        return f"{numbered[base]}{colon}{position}"
+
+    _rename(graph, renamed)
+    initializers = sorted(graph.initializer, key=lambda one: str(one.name))
+    del graph.initializer[:]
+    graph.initializer.extend(initializers)
+
+
+def _rename(graph: Any, renamed: Callable[[str], str]) -> None:
+    """Rename the nodes and tensors of an ONNX graph, and of the graphs in it, in the order of the nodes."""
+    for node in graph.node:
+        node.name = renamed(node.name)
+        node.input[:] = [renamed(name) for name in node.input]
+        node.output[:] = [renamed(name) for name in node.output]
+        for attribute in node.attribute:
+            for inner in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs):
+                _rename(inner, renamed)
+    for one in (*graph.input, *graph.output, *graph.initializer, *graph.value_info):
+        one.name = renamed(one.name)
 
 
 def checked_file(source: Source, precision: str, model: Any) -> bytes:
