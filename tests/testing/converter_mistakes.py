@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from backend_mistakes import IMAGE, SCORES, WEIGHTS, Sound, linear
+from mistakes import Mistakes
 
 from edgevision.artifact import Artifact
 from edgevision.converter import SourceFacts
@@ -76,15 +77,8 @@ class SoundConverter:
         return Artifact(self.format, precision, {"model.linear": content})
 
 
-MISTAKES: dict[str, tuple[type, str]] = {}
-
-
-def mistake(words: str) -> Any:
-    def add(kind: type) -> type:
-        MISTAKES[kind.__name__] = kind, words
-        return kind
-
-    return add
+MISTAKES = Mistakes()
+mistake = MISTAKES.mistake
 
 
 @mistake("without a calibration set")

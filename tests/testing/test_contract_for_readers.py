@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mistakes import Mistakes
 
 from edgevision.converter import SourceFacts
 from edgevision.errors import SourceError
@@ -68,15 +69,8 @@ def test_a_wrong_model_goes_unnoticed_without_expected_outputs(model: Path) -> N
     check_reader(Transposed(), model)
 
 
-MISTAKES: dict[str, tuple[type, str]] = {}
-
-
-def mistake(words: str) -> Any:
-    def add(kind: type) -> type:
-        MISTAKES[kind.__name__] = kind, words
-        return kind
-
-    return add
+MISTAKES = Mistakes()
+mistake = MISTAKES.mistake
 
 
 @mistake("with the name ''")

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from mistakes import Mistakes
 
 from edgevision.errors import OptionError
 from edgevision.plugins import registry
@@ -151,15 +152,8 @@ def test_a_sound_kind_of_a_third_party_keeps_the_contract() -> None:
     check_task(Sound(), CountTask("density"), OUTPUTS, expected={"count": 2.0})
 
 
-MISTAKES: dict[str, tuple[type, str]] = {}
-
-
-def mistake(words: str) -> Any:
-    def add(kind: type) -> type:
-        MISTAKES[kind.__name__] = kind, words
-        return kind
-
-    return add
+MISTAKES = Mistakes()
+mistake = MISTAKES.mistake
 
 
 @mistake("Nameless with the name ''")
