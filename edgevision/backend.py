@@ -214,18 +214,6 @@ class StagedSlot(Slot, Protocol):
 
 
 @runtime_checkable
-class AdoptingSlot(Slot, Protocol):
-    """A slot that copies its inputs into the runtime, and can do so from memory of others.
-
-    In a process of its own that saves a copy: what the caller wrote is in memory that both processes share.
-    """
-
-    def adopt(self, inputs: Mapping[str, Array]) -> None:
-        """Take these arrays, of the same names, shapes and dtypes, in place of its own `inputs`."""
-        ...
-
-
-@runtime_checkable
 class LeasingSession(Protocol):
     """A session that offers its input memory, so that preprocessing writes straight into it."""
 

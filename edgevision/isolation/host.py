@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from edgevision.artifact import Artifact
-from edgevision.backend import AdoptingSlot, LeasingSession, Session, SessionSettings, Slot
+from edgevision.backend import LeasingSession, Session, SessionSettings, Slot
 from edgevision.errors import EdgeVisionError, InferenceError, PluginError, first_line
 from edgevision.execution.first_run import requested_backend
 from edgevision.execution.limits import give_way
@@ -135,8 +135,6 @@ def _serve_slot(session: Session, batch: int, memory: int, channel: int, limit_b
             tensors = SharedTensors(memory, session.inputs, session.outputs, batch)
             os.close(memory)
             with _leased(session, batch, tensors.inputs) as slot:
-                if isinstance(slot, AdoptingSlot):
-                    slot.adopt(tensors.inputs)
                 send(answers, Message())
                 while answers.recv(1):
                     _run(slot, tensors, answers, limit_bytes)

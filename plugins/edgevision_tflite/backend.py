@@ -208,7 +208,6 @@ class _TFLiteSlot:
         self.inputs: dict[str, Array] = {
             spec.name: np.zeros(spec.with_batch(batch), spec.dtype) for spec in graph.inputs
         }
-        self._indices = graph.input_indices
         self._fed = tuple(zip(graph.input_indices, self.inputs.values(), strict=True))
         self._read = tuple(zip((spec.name for spec in graph.outputs), graph.output_indices, strict=True))
         try:
@@ -219,11 +218,6 @@ class _TFLiteSlot:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise loader.refusal(error) from error
-
-    def adopt(self, inputs: Mapping[str, Array]) -> None:
-        """As `AdoptingSlot.adopt`."""
-        self.inputs = {name: inputs[name] for name in self.inputs}
-        self._fed = tuple(zip(self._indices, self.inputs.values(), strict=True))
 
     def run(self) -> dict[str, Array]:
         """As `Slot.run`."""
