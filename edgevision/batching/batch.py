@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from edgevision.batching.evaluating import evaluate_batch
 from edgevision.batching.prediction import Prediction, pin
 from edgevision.batching.references import ImageReference
 from edgevision.batching.results import ResultTable
 from edgevision.batching.rows import UNCHANGED
+from edgevision.batching.run_folder import RunFolder
 from edgevision.batching.settings import BatchRun, BatchSettings
 from edgevision.batching.sources import Sources
 from edgevision.batching.table_forms import table_form
+from edgevision.batching.units import running
+from edgevision.datasets.groups import GroupSource
 from edgevision.errors import OptionError
+from edgevision.evaluation.ground_truth import GroundTruthPaths
 from edgevision.evaluation.open_model import RunSettings
-from edgevision.executor import Answer, Executor, Unit, Work
 from edgevision.plugins import registry
 from edgevision.streaming.records import ABSTAINED, FAILED, OK
-from edgevision.system.arguments import callback, instance, one_path, sequence
+from edgevision.system.arguments import callback, flag, instance, one_path, sequence
 from edgevision.system.credentials import without_credentials
 from edgevision.system.in_order import in_blocks
 from edgevision.system.progress import Progress, no_progress
@@ -32,16 +35,20 @@ from edgevision.system.shown import shown
 _STAGE = "predicting"
 
 
-def batch(
+def batch(  # noqa: PLR0913 - all but the first four by name
     bundle: str | Path,
     sources: str | Path | Sequence[str | Path],
     output: str | Path,
     on: RunSettings | None = None,
     *,
     settings: BatchSettings | None = None,
+    evaluate: bool = False,
+    annotations: str | Path | None = None,
+    truth: str | Path | None = None,
+    groups: GroupSource | None = None,
     progress: Progress | None = None,
 ) -> BatchRun:
-    """Predict about many images, and write a table of the results.
+    """Predict about many images, and write a table of the results; or evaluate a model on them.
 
     The table is a folder of parts, each a file that is written whole, with one row per image: see
     `edgevision.batching.rows.BatchRow` for the columns. An image that cannot be used is a row with the status
@@ -52,6 +59,11 @@ def batch(
     Results are the same on every executor, but for the times: each inference has one CPU thread unless `on` says
     otherwise, and workers run the artifact on the backend and device that was chosen here.
 
+    With ground truth, there are metrics instead of a table: those of `edgevision.evaluate` on the same images, to
+    the last digit, whatever the executor, in ``evaluation.json``. Answers that are scores or boxes are kept until all
+    are there, so that a killed run goes on from them. The images of one folder or archive are those of `evaluate`;
+    of other sources, all files are read once by this process, which compares their content.
+
     Args:
         bundle: the bundle. With another executor than ``local``, it must be at this path on each of its machines.
         sources: folders, zip archives, patterns, image files, Parquet files with the bytes of images, ``@`` and the
@@ -60,6 +72,8 @@ def batch(
         output: folder for the table.
         on: the artifact to run, its backend and device.
         settings: the executor, the format of the table, and arguments of each call.
+        evaluate: True to evaluate a classifier by the folders of the images, or `BatchSettings.label_column`.
+        annotations, truth, groups: ground truth and groups, as for `edgevision.evaluate`; these evaluate, too.
         progress: called after each unit with (stage, images done, images so far).
 
     Raises:
@@ -75,29 +89,43 @@ def batch(
     settings = BatchSettings() if settings is None else instance(settings, BatchSettings, "settings")
     tell = no_progress if progress is None else callback(progress, "progress")
     executor = registry().executor(settings.engine)
+    paths = GroundTruthPaths.of(annotations, truth)
+    if flag(evaluate, "evaluate") or paths != GroundTruthPaths():
+        return evaluate_batch(path, named, folder, on, settings, executor, paths, groups, progress)
+    if groups is not None:
+        raise OptionError("groups: are for an evaluation, and predictions have none; remove them")
     work = _prediction(path, on, settings)
     model = work.model
     facts = {
+        "content": "predictions",
+        "format": settings.format,
         "bundle_digest": model.digest,
         **{"backend": model.backend, "device": model.device, "precision": model.precision},
-        "call": settings.call,
-        "top": settings.top,
-        "input_gate": settings.input_gate,
+        **{"call": settings.call, "top": settings.top, "input_gate": settings.input_gate},
     }
-    found = Sources(named, settings.columns)
-    with ResultTable(folder, table_form(settings.format), facts, settings.part_rows) as table:
+    form, found = table_form(settings.format), Sources(named, settings.columns)
+    with RunFolder(folder, facts) as run, ResultTable(folder, form, settings.part_rows) as table:
         todo = _Todo(found, table)
-        size = work.unit_size or executor.unit_size
-        with _running(executor, work, in_blocks(todo, size), settings.workers) as answers:
+        units = in_blocks(todo, work.unit_size or executor.unit_size)
+        with running(executor, work, units, settings.workers) as answers:
             for rows in answers:
                 for row in rows:
                     if row.status == UNCHANGED:
                         todo.reused += 1
                     else:
+                        todo.done += 1
                         table.add(row)
-                todo.done += len(rows)
                 tell(_STAGE, todo.reused + todo.done, todo.images)
-        table.complete({"sources": [without_credentials(one) for one in named], "engine": settings.engine})
+        table.complete()
+        shown_sources = [without_credentials(one) for one in named]
+        run.complete(
+            {
+                "sources": shown_sources,
+                "engine": settings.engine,
+                "counts": table.counts,
+                "parts": table.parts,
+            }
+        )
     counts = table.counts
     return BatchRun(
         *(folder, model.digest, todo.images, counts[OK], counts[FAILED], counts[ABSTAINED]),
@@ -170,17 +198,3 @@ class _Todo:
                 self.reused += 1
             else:
                 yield replace(reference, known_sha256=known.sha256)
-
-
-@contextmanager
-def _running(
-    executor: Executor, work: Work, units: Iterable[Unit], workers: int | None
-) -> Iterator[Iterator[Answer]]:
-    """The answers of an executor, whose work ends with the block."""
-    answers = executor.run(work, units, workers)
-    try:
-        yield answers
-    finally:
-        close = getattr(answers, "close", None)
-        if close is not None:
-            close()

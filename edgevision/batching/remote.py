@@ -3,45 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from edgevision.batching.references import ImageReference
-from edgevision.errors import InputError, MissingRuntimeError, OptionError, first_line
+from edgevision.batching.stores import RemotePlace, store_of, unreadable
+from edgevision.batching.tables_of_images import TableColumns, table_references
+from edgevision.errors import InputError, MissingRuntimeError, OptionError
 from edgevision.imaging.find import SUFFIXES, LeftOut, reason_of
 from edgevision.system.credentials import without_credentials
-from edgevision.system.reading import MOST_IMAGE_BYTES
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from edgevision.batching.sources import TableColumns
 
 #: What changes with the content, as the stores call it, the surest first.
 _VERSIONS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created")
-
-
-@dataclass(frozen=True)
-class RemotePlace:
-    """An object behind a URL."""
-
-    address: str
-
-    def read(self) -> bytes:
-        """As `Place.read`."""
-        files, path = _store(self.address)
-        shown = without_credentials(self.address)
-        try:
-            size = files.size(path)
-            if size is not None and size > MOST_IMAGE_BYTES:
-                raise InputError(f"{shown}: has {size:,} bytes, expected {MOST_IMAGE_BYTES:,} at most")
-            return bytes(files.cat_file(path))
-        except InputError:
-            raise
-        except Exception as error:  # of any store's library
-            raise _unreadable(self.address, error) from error
 
 
 def remote_references(
@@ -59,7 +32,7 @@ def remote_references(
         OptionError: no file system of this name is known.
         MissingRuntimeError: fsspec, or its package for this store, is not installed.
     """
-    files, root = _store(address)
+    files, root = store_of(address)
     scheme = address.partition("://")[0]
     try:
         for path, facts in _listed(files, root):
@@ -70,25 +43,23 @@ def remote_references(
             uri = without_credentials(full)
             state = facts.get("size"), _version(facts)
             if suffix == ".parquet":
-                from edgevision.batching.tables_of_images import table_references
-
                 yield from table_references(uri, full, columns, state)
             elif suffix in SUFFIXES:
                 inside = path[len(root) :].lstrip("/") if path.startswith(root) else path
                 yield ImageReference(uri, inside or name, RemotePlace(full), None, *state)
             else:
-                left_out.append(_left_out(uri, name))
+                left_out.append(LeftOut(Path(uri), reason_of(name)))
     except (InputError, OptionError, MissingRuntimeError):
         raise
     except Exception as error:
-        raise _unreadable(address, error) from error
+        raise unreadable(address, error) from error
 
 
 def remote_reference(address: str) -> ImageReference:
     """One object that a list names; what is wrong with it is told when it is read."""
     uri = without_credentials(address)
     try:
-        files, path = _store(address)
+        files, path = store_of(address)
         facts = files.info(path)
     except (OptionError, MissingRuntimeError):
         raise
@@ -97,37 +68,6 @@ def remote_reference(address: str) -> ImageReference:
     return ImageReference(
         uri, uri.partition("://")[2], RemotePlace(address), None, facts.get("size"), _version(facts)
     )
-
-
-def open_remote(address: str) -> Any:
-    """A file for reading parts of it.
-
-    Raises:
-        InputError: it cannot be opened.
-    """
-    files, path = _store(address)
-    try:
-        return files.open(path, "rb")
-    except Exception as error:
-        raise _unreadable(address, error) from error
-
-
-@lru_cache(maxsize=16)
-def _store(address: str) -> tuple[Any, str]:
-    """The file system of a URL, and the path in it."""
-    try:
-        import fsspec
-    except ImportError as error:
-        raise MissingRuntimeError("remote", f"{without_credentials(address)}: {error}") from error
-    shown, scheme = without_credentials(address), address.partition("://")[0]
-    try:
-        files, path = fsspec.core.url_to_fs(address)
-    except ImportError as error:
-        raise MissingRuntimeError("remote", f"{shown}: {first_line(error)}") from error
-    except ValueError as error:
-        known = ", ".join(sorted(fsspec.available_protocols()))
-        raise OptionError(f"{shown}: '{scheme}' is not known to fsspec; known: {known}") from error
-    return files, str(path)
 
 
 def _listed(files: Any, root: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -153,14 +93,3 @@ def _listed(files: Any, root: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _version(facts: dict[str, Any]) -> str:
     return next((str(facts[key]).strip('"') for key in _VERSIONS if facts.get(key)), "")
-
-
-def _left_out(uri: str, name: str) -> LeftOut:
-    from pathlib import Path
-
-    return LeftOut(Path(uri), reason_of(name))
-
-
-def _unreadable(address: str, error: Exception) -> InputError:
-    reason = without_credentials(f"{type(error).__name__}: {first_line(error)}")
-    return InputError(f"{without_credentials(address)}: cannot be read: {reason}")

@@ -1,33 +1,23 @@
-"""The table of results of a batch: a folder of parts, each written whole, which a killed run goes on from.
-
-The folder has ``part-000000.parquet`` and so on, and ``_batch.json``, which says what the rows are about. Programs
-that read folders of Parquet, such as pandas and DuckDB, pass over a name that begins with an underscore.
-"""
+"""The table of results of a batch: parts, each a file that is written whole, in the folder of its run."""
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import NamedTuple
 
 import numpy as np
 
-from edgevision._version import __version__
 from edgevision.batching.rows import BatchRow
 from edgevision.batching.table_forms import TableForm
-from edgevision.errors import OptionError, OutputError
+from edgevision.errors import OutputError
 from edgevision.streaming.records import ABSTAINED, FAILED, OK
-from edgevision.system.files import FileLock, make_folder, remove_file, write_file
-from edgevision.system.machine import now
-from edgevision.system.reading import MOST_DOCUMENT_BYTES, read_file
-from edgevision.system.strict_json import JsonError, read_json
+from edgevision.system.files import remove_file
 
-MANIFEST = "_batch.json"
-SCHEMA = 1
 #: A part is closed at this many rows, or when its first row is this old: that much is worked on again at most after a
 #: run was killed.
 PART_ROWS = 10_000
@@ -52,54 +42,46 @@ class KnownRow(NamedTuple):
 
 
 class ResultTable:
-    """A table of results, for one process at a time; a context manager.
+    """A table of results, for one process at a time; a context manager, which writes what is pending at its end.
 
     Args:
-        folder: where it is; created, or gone on with if it has a table of the same facts.
+        folder: where its parts are, ``part-000000.parquet`` and so on; those that are there are read.
         form: of its parts.
-        facts: JSON values of what decides the rows: digest of the bundle, settings.
         part_rows: rows of a part.
 
     Attributes:
         counts: rows by status, ``ok``, ``failed`` and ``abstained``, of the whole table.
 
     Raises:
-        OutputError: the folder has something else, a damaged part, or another process writes to it.
-        OptionError: its rows are about another bundle or other settings.
+        OutputError: a part is damaged.
     """
 
-    def __init__(
-        self, folder: Path, form: TableForm, facts: Mapping[str, Any], part_rows: int = PART_ROWS
-    ) -> None:
+    def __init__(self, folder: Path, form: TableForm, part_rows: int = PART_ROWS) -> None:
         self._folder = folder
         self._form = form
-        self._facts = {"format": form.suffix[1:], **facts}
         self._part_rows = part_rows
         self._pending: list[BatchRow] = []
         self._pending_since_s = 0.0
         self._replaced: dict[int, set[bytes]] = {}
+        self._rows_of_part: dict[int, int] = {}
         self.counts = {OK: 0, FAILED: 0, ABSTAINED: 0}
-        make_folder(folder)
-        self._lock = _lock(folder)
-        try:
-            self._rows_of_part: dict[int, int] = {}
-            self._started = self._open()
-            self._known = self._read()
-        except BaseException:
-            self._lock.release()
-            raise
+        self._known = self._read()
+
+    @property
+    def parts(self) -> list[dict[str, object]]:
+        """Name and number of rows of each file."""
+        return [
+            {"file": self._path(part).name, "rows": rows} for part, rows in sorted(self._rows_of_part.items())
+        ]
 
     def __enter__(self) -> ResultTable:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None or not issubclass(
-                kind, OutputError
-            ):  # where nothing can be written, nothing is tried
-                self._flush()
-        finally:
-            self._lock.release()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, OutputError):  # where nothing can be written, nothing is tried
+            self._flush()
 
     def known(self, uri: str, stamp: str) -> KnownRow | None:
         """The row about an image; `None` if there is none.
@@ -126,11 +108,8 @@ class ResultTable:
         if len(self._pending) >= self._part_rows or time.monotonic() - self._pending_since_s > _PART_S:
             self._flush()
 
-    def complete(self, facts: Mapping[str, Any]) -> None:
-        """Write what is left, take out rows that were replaced, and state in the manifest that all is there.
-
-        Args:
-            facts: JSON values about the run.
+    def complete(self) -> None:
+        """Write what is pending, and take out rows that were replaced.
 
         Raises:
             OutputError: something cannot be written; running again goes on from there.
@@ -139,54 +118,6 @@ class ResultTable:
         for part, keys in sorted(self._replaced.items()):
             self._take_out(part, keys)
         self._replaced = {}
-        parts = [
-            {"file": self._path(part).name, "rows": rows} for part, rows in sorted(self._rows_of_part.items())
-        ]
-        self._write_manifest("complete", {"finished": now(), **facts, "counts": self.counts, "parts": parts})
-
-    def _open(self) -> str:
-        """Check what is in the folder, and return when the table was begun."""
-        path = self._folder / MANIFEST
-        if not path.exists():
-            others = sorted(one.name for one in self._folder.iterdir() if not one.name.startswith(("_", ".")))
-            if others:
-                raise OutputError(
-                    f"{self._folder}: has files that are not results of a batch ({', '.join(others[:3])}); choose an "
-                    "empty folder"
-                )
-            self._started = now()
-            self._write_manifest("running", {})
-            return self._started
-        try:
-            document = read_json(read_file(path, MOST_DOCUMENT_BYTES))
-            begun, facts = str(document["started"]), document["facts"]
-            if document["schema_version"] > SCHEMA:
-                raise OutputError(f"{path}: a newer edgevision wrote it; run: pip install -U edgevision")
-        except (OSError, JsonError, KeyError, TypeError) as error:
-            raise OutputError(
-                f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}; choose another folder"
-            ) from error
-        own = json.loads(json.dumps(self._facts))
-        for name in {*facts, *own}:
-            if facts.get(name) != own.get(name):
-                raise OptionError(
-                    f"{self._folder}: has results with {name.replace('_', ' ')} {facts.get(name)}, and this run has "
-                    f"{own.get(name)}; choose another folder"
-                )
-        self._started = begun
-        self._write_manifest("running", {})
-        return begun
-
-    def _write_manifest(self, state: str, facts: Mapping[str, Any]) -> None:
-        document = {
-            "schema_version": SCHEMA,
-            "edgevision": __version__,
-            "state": state,
-            "started": self._started,
-            "facts": self._facts,
-            **facts,
-        }
-        write_file(self._folder / MANIFEST, json.dumps(document, indent=2).encode() + b"\n")
 
     def _read(self) -> _KnownRows:
         """What is there. Of two rows about one image, which a killed run may leave, the later one stays."""
@@ -282,12 +213,3 @@ class _KnownRows:
 
 def _key(text: str) -> bytes:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES - 1).digest() + b"\1"
-
-
-def _lock(folder: Path) -> FileLock:
-    try:
-        return FileLock(folder / "_batch")
-    except BlockingIOError as error:
-        raise OutputError(
-            f"{folder}: another process writes results there; wait for it, or choose another folder"
-        ) from error

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.batching.results import PART_ROWS
-from edgevision.batching.sources import TableColumns
 from edgevision.batching.table_forms import FORMATS
+from edgevision.batching.tables_of_images import TableColumns
 from edgevision.errors import OptionError
 from edgevision.imaging.find import LeftOut
 from edgevision.system.arguments import flag, mapping, one_of, optional_text, text, whole_number

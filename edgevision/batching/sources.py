@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from edgevision.batching.references import FilePlace, ImageReference, MemberPlace, MissingPlace
+from edgevision.batching.tables_of_images import TableColumns, table_references
 from edgevision.errors import InputError, OptionError
 from edgevision.imaging.find import (
     IN_FRAMES,
@@ -29,22 +30,6 @@ from edgevision.system.strict_zip import ArchiveError, StrictZip
 LIST_MARK = "@"
 #: Key of a line of a JSONL list.
 _LIST_KEYS = ("uri", "path")
-
-
-@dataclass(frozen=True)
-class TableColumns:
-    """Names of the columns of Parquet files.
-
-    Attributes:
-        image: with the bytes of image files, or with structs that have them in the field ``bytes``; `None` is the only
-            such column.
-        name: with the name of each image; `None` names images by the number of their row.
-        label: with the class of each image, as text; `None` without.
-    """
-
-    image: str | None = None
-    name: str | None = None
-    label: str | None = None
 
 
 @dataclass
@@ -113,8 +98,6 @@ class Sources:
         yield from map(_of_file, found.images)
 
     def _of_table(self, path: Path) -> Iterator[ImageReference]:
-        from edgevision.batching.tables_of_images import table_references
-
         return table_references(str(path.absolute()), None, self.columns, _state_of(path))
 
     def _of_archive(self, path: Path) -> Iterator[ImageReference]:

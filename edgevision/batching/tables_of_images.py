@@ -6,16 +6,30 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edgevision.batching.references import ImageReference
+from edgevision.batching.stores import open_remote
 from edgevision.errors import InputError, MissingRuntimeError, OptionError
 from edgevision.system.reading import open_file
 
-if TYPE_CHECKING:
-    from edgevision.batching.sources import TableColumns
-
 _BYTES = "bytes"
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """Names of the columns of Parquet files.
+
+    Attributes:
+        image: with the bytes of image files, or with structs that have them in the field ``bytes``; `None` is the only
+            such column.
+        name: with the name of each image; `None` names images by the number of their row.
+        label: with the class of each image, as text; `None` without.
+    """
+
+    image: str | None = None
+    name: str | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -118,8 +132,6 @@ def _image_column(table: str, schema: Any, named: str | None) -> str:
 
 def _opened(table: str, address: str | None) -> Any:
     if address is not None:
-        from edgevision.batching.remote import open_remote
-
         return open_remote(address)
     try:
         return open_file(table)

@@ -11,10 +11,12 @@ import click
 from edgevision.batching.batch import batch
 from edgevision.batching.settings import BatchRun, BatchSettings
 from edgevision.batching.table_forms import FORMATS
+from edgevision.cli.evaluate import echo_evaluation
 from edgevision.cli.lines import echo_line
 from edgevision.cli.options.completion import complete_executor
 from edgevision.cli.options.detect import THRESHOLD_OPTIONS, thresholds_of
 from edgevision.cli.options.groups import GroupedCommand, option, under
+from edgevision.cli.options.measure import GROUND_TRUTH_OPTIONS, GROUPS_OPTION
 from edgevision.cli.options.path import PATH
 from edgevision.cli.options.run import (
     ARTIFACT_OPTIONS,
@@ -84,6 +86,15 @@ from edgevision.evaluation.open_model import RunSettings
         help="Column with the names of the images. Default: they are numbered.",
     ),
 )
+@under(
+    "Ground truth: metrics instead of a table, as of edgevision evaluate",
+    option(
+        "--evaluate", is_flag=True, help="Evaluate a classifier: the folders of the images are their classes."
+    ),
+    *GROUND_TRUTH_OPTIONS,
+    GROUPS_OPTION,
+    option("--label-column", metavar="NAME", help="Of Parquet files: column with the class of each image."),
+)
 @under("Model to run", *ARTIFACT_OPTIONS, *SESSION_OPTIONS, NO_GATE_OPTION, NO_TUNE_OPTION)
 @verbosity_options
 def command(bundle: Path, sources: tuple[str, ...], output: Path, as_json: bool, **arguments: Any) -> None:
@@ -104,7 +115,9 @@ def command(bundle: Path, sources: tuple[str, ...], output: Path, as_json: bool,
         not arguments["no_input_gate"],
         arguments["image_column"],
         arguments["name_column"],
+        arguments["label_column"],
     )
+    truth = {name: arguments[name] for name in ("evaluate", "annotations", "truth", "groups")}
     on = RunSettings(
         arguments["backend"],
         arguments["device"],
@@ -113,10 +126,12 @@ def command(bundle: Path, sources: tuple[str, ...], output: Path, as_json: bool,
         tune_of(arguments),
     )
     with without_noise() as stderr, progress_on(stderr) as progress:
-        done = batch(bundle, sources, output, on, settings=settings, progress=progress)
+        done = batch(bundle, sources, output, on, settings=settings, progress=progress, **truth)
     _echo(done, as_json)
     echo_left_out(done.left_out)
     if done.failed:
+        if done.evaluation is not None:
+            raise InputError(f"{done.failed} of {done.images} images could not be used")
         raise InputError(
             f"{done.failed} of {done.ok + done.failed + done.abstained} images could not be used: see the column "
             f"'status' of {output}"
@@ -124,6 +139,12 @@ def command(bundle: Path, sources: tuple[str, ...], output: Path, as_json: bool,
 
 
 def _echo(done: BatchRun, as_json: bool) -> None:
+    if done.evaluation is not None:
+        if as_json:
+            click.echo(json.dumps(done.evaluation.to_dict(), indent=2, allow_nan=False))
+        else:
+            echo_evaluation(done.evaluation)
+        return
     if as_json:
         names = ("bundle_digest", "images", "ok", "failed", "abstained", "reused")
         counts = {name: getattr(done, name) for name in names}

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path
 from posixpath import splitext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,24 @@ from edgevision.system.strict_zip import ArchiveError, DamagedArchiveError, Stri
 
 #: Largest unpacked size of an image in an archive: far above any photo, and safe for the memory.
 MOST_MEMBER_BYTES = 256_000_000
+
+
+class ImageContent(NamedTuple):
+    """An image file that is read by a function.
+
+    Attributes:
+        name: its name in the set, with ``/`` between folders.
+        where: for errors.
+        frame: number of the image in a file with several; else `None`.
+        read: gives the content of the file, or raises `InputError`; can be pickled, if the set is to be.
+        label: name of its class; empty if it has none of its own.
+    """
+
+    name: str
+    where: str
+    frame: int | None
+    read: Callable[[], bytes]
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,6 +127,44 @@ class ImageSet:
         entries, left_out = _folder_entries(path) if path.is_dir() else _archive_entries(path)
         images = cls(str(path), *_classes([entry.name for entry in entries]), tuple(entries), tuple(left_out))
         return images if groups is None else images.grouped(groups)
+
+    @classmethod
+    def from_contents(
+        cls, name: str, contents: Sequence[ImageContent], left_out: Sequence[LeftOut] = ()
+    ) -> ImageSet:
+        """Image files that something else reads, such as those of object storage, in the order of their names.
+
+        The classes are their labels, or else, as for `open`, their folders.
+
+        Args:
+            name: origin of the set, for messages.
+            contents: one per image.
+            left_out: files that are not in the set, with the reasons.
+
+        Raises:
+            InputError: there are none, two have one name, or some have a label and others do not.
+        """
+        ordered = sorted(contents, key=lambda one: (parts_of(one.name), one.frame or 0))
+        entries = tuple(_file_entry(one.name, one.where, one.frame, one.read) for one in ordered)
+        if not entries:
+            raise InputError(f"{name}: no images found")
+        names_found = [entry.name for entry in entries]
+        for first, second in pairwise(names_found):
+            if first == second:
+                raise InputError(
+                    f"{name}: two images are called '{first}'; ground truth is found by the name"
+                )
+        labels = [one.label for one in ordered]
+        if any(labels):
+            if not all(labels):
+                raise InputError(
+                    f"{name}: '{names_found[labels.index('')]}' has no label, and others have one"
+                )
+            class_names = tuple(sorted(set(labels)))
+            numbers = {label: number for number, label in enumerate(class_names)}
+            classes = class_names, np.array([numbers[label] for label in labels], np.int64)
+            return cls(name, *classes, entries, tuple(left_out))
+        return cls(name, *_classes(names_found), entries, tuple(left_out))
 
     @classmethod
     def from_arrays(
