@@ -7,11 +7,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edgevision.batching.references import ImageReference
-from edgevision.batching.stores import RemotePlace, store_of, unreadable
+from edgevision.batching.stores import RemotePlace, store_of, unreadable, uri_of
 from edgevision.batching.tables_of_images import TableColumns, table_references
 from edgevision.errors import InputError, MissingRuntimeError, OptionError
 from edgevision.imaging.find import SUFFIXES, LeftOut, reason_of
-from edgevision.system.credentials import without_credentials
 
 #: What changes with the content, as the stores call it, the surest first.
 _VERSIONS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created")
@@ -39,8 +38,8 @@ def remote_references(
             name, suffix = PurePosixPath(path).name, PurePosixPath(path).suffix.lower()
             if name.startswith("."):
                 continue
-            full = f"{scheme}://{path.lstrip('/')}" if scheme != "file" else f"file://{path}"
-            uri = without_credentials(full)
+            full = path if "://" in path else f"{scheme}://{path}"
+            uri = uri_of(full)
             state = facts.get("size"), _version(facts)
             if suffix == ".parquet":
                 yield from table_references(uri, full, columns, state)
@@ -57,13 +56,13 @@ def remote_references(
 
 def remote_reference(address: str) -> ImageReference:
     """One object that a list names; what is wrong with it is told when it is read."""
-    uri = without_credentials(address)
+    uri = uri_of(address)
     try:
         files, path = store_of(address)
         facts = files.info(path)
     except (OptionError, MissingRuntimeError):
         raise
-    except Exception:
+    except Exception:  # told when it is read
         facts = {}
     return ImageReference(
         uri, uri.partition("://")[2], RemotePlace(address), None, facts.get("size"), _version(facts)
@@ -72,7 +71,8 @@ def remote_reference(address: str) -> ImageReference:
 
 def _listed(files: Any, root: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Path and facts of each object, sorted within each folder; one folder is in memory at a time."""
-    if any(mark in root for mark in "*?["):
+    # In a web address `?` begins the query.
+    if any(mark in root for mark in ("*[" if root.startswith("http") else "*?[")):
         found = files.glob(root, detail=True)
         yield from (
             (path, facts) for path, facts in sorted(found.items()) if facts.get("type") != "directory"

@@ -20,7 +20,7 @@ from edgevision.imaging.find import (
     reason_of,
     told_left_out,
 )
-from edgevision.system.credentials import is_address
+from edgevision.system.credentials import is_address, without_credentials
 from edgevision.system.reading import MOST_DOCUMENT_BYTES, read_text
 from edgevision.system.shown import shown
 from edgevision.system.strict_json import JsonError, read_json
@@ -62,7 +62,7 @@ class Sources:
                 count += 1
                 yield reference
             if not count:
-                raise InputError(f"{source}: no images found{self._told()}")
+                raise InputError(f"{without_credentials(source)}: no images found{self._told()}")
 
     def _told(self) -> str:
         return f"; {told_left_out(self.left_out)}" if self.left_out else ""

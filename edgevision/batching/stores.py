@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
 from edgevision.errors import InputError, MissingRuntimeError, OptionError, first_line
-from edgevision.system.credentials import without_credentials
+from edgevision.system.credentials import without_credentials, without_user
 from edgevision.system.reading import MOST_IMAGE_BYTES
 
 
@@ -32,6 +33,18 @@ class RemotePlace:
             raise unreadable(self.address, error) from error
 
 
+def uri_of(address: str) -> str:
+    """What identifies an object, without credentials.
+
+    Names of objects may hold anything; the query of a web address may be a key, and stands for itself by its digest.
+    """
+    if not address.startswith(("http://", "https://")):
+        return without_user(address)
+    digest = sha256(address.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    shown = without_credentials(address)
+    return f"{shown}#{digest}" if shown != without_user(address) else shown
+
+
 def open_remote(address: str) -> Any:
     """A file for reading parts of it.
 
@@ -53,6 +66,8 @@ def store_of(address: str) -> tuple[Any, str]:
     except ImportError as error:
         raise MissingRuntimeError("remote", f"{without_credentials(address)}: {error}") from error
     shown, scheme = without_credentials(address), address.partition("://")[0]
+    if "::" in address:
+        raise OptionError(f"{shown}: chained URLs are not read; pass the URL of a folder or of a file")
     try:
         files, path = fsspec.core.url_to_fs(address)
     except ImportError as error:

@@ -23,6 +23,11 @@ def without_credentials(text: str) -> str:
     return _SETTING.sub(r"\g<name>…", _QUERY.sub(r"\g<address>?…", _USER.sub(r"\g<scheme>", text)))
 
 
+def without_user(address: str) -> str:
+    """An address without user name and password, and otherwise as it is."""
+    return _USER.sub(r"\g<scheme>", address, count=1)
+
+
 def is_address(text: str) -> bool:
     """True for text that begins as a URL does, such as ``rtsp://``."""
     return re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", text) is not None

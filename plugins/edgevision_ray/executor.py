@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from edgevision.errors import EdgeVisionError, InferenceError, OptionError, ProcessError, first_line
@@ -214,11 +215,10 @@ class _Actors:
 
 
 def _portable(error: Exception) -> EdgeVisionError:
-    """An error that can be sent to another process."""
-    if isinstance(error, EdgeVisionError):
-        return type(error)(str(error)) if _takes_a_message(type(error)) else EdgeVisionError(str(error))
-    return InferenceError(f"a worker failed: {type(error).__name__}: {first_line(error)}")
-
-
-def _takes_a_message(kind: type[EdgeVisionError]) -> bool:
-    return kind.__init__ is Exception.__init__ or "__init__" not in vars(kind)
+    """An error that can be sent to another process: of its own class, or of the nearest that takes a message alone."""
+    if not isinstance(error, EdgeVisionError):
+        return InferenceError(f"a worker failed: {type(error).__name__}: {first_line(error)}")
+    for kind in type(error).__mro__:
+        with suppress(TypeError):  # such as MissingRuntimeError, which names an extra
+            return kind(str(error))  # type: ignore[no-any-return]
+    return EdgeVisionError(str(error))

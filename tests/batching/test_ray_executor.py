@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
-import threading
-import time
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,15 @@ import pytest
 
 import edgevision
 from batching.image_folders import write_images
+from batching.ray_works import Faulty, Poisoned, Unopened
 from batching.test_batch import rows_of, without_times
 from edgevision import BatchSettings
 from edgevision.errors import OptionError, ProcessError
 from evaluation.tiny_bundle import write_tiny_bundle
 
 ray = pytest.importorskip("ray", reason="needs the extra `ray`")
-COUNT = 3000
-RAY = BatchSettings(engine="ray", format="jsonl", workers=3, part_rows=500)
+COUNT = 1200
+RAY = BatchSettings(engine="ray", format="jsonl", workers=3, part_rows=200)
 LOCAL = BatchSettings(format="jsonl")
 
 
@@ -79,7 +80,7 @@ def test_rows_are_those_of_this_process(
     killed: list[int] = []
 
     def kill(stage: str, done: int, total: int) -> None:
-        if done > 300 and not killed:
+        if done > 100 and not killed:
             killed.extend(actors()[:1])
             os.kill(killed[0], signal.SIGKILL)
 
@@ -98,16 +99,16 @@ def test_a_machine_that_goes_takes_nothing_with_it(
     gone: list[bool] = []
 
     def remove(stage: str, done: int, total: int) -> None:
-        if done > 500 and not gone:
+        if done > 200 and not gone:
             gone.append(True)
             cluster.remove_node(extra)
-        if done > 1500:
+        if done > 600:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         edgevision.batch(bundle, images, tmp_path / "out", settings=RAY, progress=remove)
     run = edgevision.batch(bundle, images, tmp_path / "out", settings=RAY)
-    assert run.reused >= 1500
+    assert run.reused >= 600
     rows = without_times(rows_of(tmp_path / "out"))
     assert sorted(rows, key=lambda row: row["uri"]) == expected
     local = edgevision.batch(bundle, images, tmp_path / "out", settings=LOCAL)
@@ -126,41 +127,6 @@ def test_an_evaluation_has_the_figures_of_evaluate(
     assert {name: found[name] for name in found if name not in moments} == {
         name: expected[name] for name in expected if name not in moments
     }
-
-
-class Poisoned:
-    """Work whose fourth entry ends its process."""
-
-    divisible = True
-    workers = 1
-
-    def open(self) -> Any:
-        from contextlib import nullcontext
-
-        return nullcontext(self.answer)
-
-    def answer(self, unit: Any) -> list[int]:
-        if 4 in unit:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return [2 * entry for entry in unit]
-
-    def lost(self, entry: int, reason: str) -> int:
-        assert "its process was lost 3 times" in reason
-        return -entry
-
-
-class Unopened(Poisoned):
-    """Work that cannot be opened by any worker."""
-
-    def open(self) -> Any:
-        raise OptionError("another bundle is there")
-
-
-class Faulty(Poisoned):
-    """Work whose own code fails."""
-
-    def answer(self, unit: Any) -> list[int]:
-        raise ValueError("wrong")
 
 
 def executor() -> Any:
@@ -184,3 +150,18 @@ def test_errors_of_workers_are_raised_here(cluster: Any) -> None:
 def test_more_workers_than_have_a_place_are_refused(cluster: Any) -> None:
     with pytest.raises(OptionError, match="which hold 32 workers at most, got 33; pass fewer"):
         list(executor().run(Poisoned(), iter([[1]]), 33))
+
+
+def test_a_cluster_of_this_machine_ends_with_the_command(
+    bundle: Path, images: Path, tmp_path: Path, edgevision_command: Any
+) -> None:
+    """Nothing of it stays: no process, and no file in the folder for temporary files."""
+    few = tmp_path / "few.txt"
+    few.write_text("\n".join(str(path) for path in sorted(images.rglob("*.png"))[:50]))
+    with tempfile.TemporaryDirectory(prefix="t") as temporary:
+        words = ("batch", bundle, f"@{few}", "-o", "out", "--engine", "ray", "--workers", 2, "--json")
+        done = edgevision_command(*words, TMPDIR=temporary)
+        assert not list(Path(temporary).iterdir())
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["ok"] == 50
+    assert "ray" not in done.stderr.lower().replace("executor 'ray'", "")
