@@ -1,7 +1,7 @@
 """The interface of an executor: where many images are worked on, this process's cores or a cluster.
 
-A plugin provides executors. `edgevision.batch` cuts its images into units, hands them over with the work that is to
-be done on each, and takes the answers in the order of the units.
+A plugin provides executors. `edgevision.batch` cuts its images into units, hands them over with the work that
+is to be done on each, and takes the answers in the order of the units.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Work(Protocol):
     def open(self) -> AbstractContextManager[Callable[[Unit], Answer]]:
         """Load the model, once per process; the end of the block closes it.
 
-        The function that it gives is called from several threads. What is wrong with an entry is in the answer; it
-        raises where the work cannot go on at all.
+        The function that it gives is called from several threads. What is wrong with an entry is in the
+        answer; it raises where the work cannot go on at all.
 
         Raises:
             EdgeVisionError: the model cannot be loaded there.

@@ -99,7 +99,8 @@ class AnswerStore:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OutputError(
-                f"{path}: cannot be read: {reason}; remove it, and run again: its images are worked on once more"
+                f"{path}: cannot be read: {reason}; remove it, and run again: its images are worked on "
+                "once more"
             ) from error
         blocks: dict[str, dict[str, NDArray[Any]]] = {}
         for name, array in arrays.items():

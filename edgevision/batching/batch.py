@@ -15,7 +15,7 @@ from edgevision.batching.references import ImageReference
 from edgevision.batching.results import ResultTable
 from edgevision.batching.rows import UNCHANGED
 from edgevision.batching.run_folder import RunFolder
-from edgevision.batching.settings import BatchRun, BatchSettings
+from edgevision.batching.settings import BatchRun, BatchSettings, columns_of
 from edgevision.batching.sources import Sources
 from edgevision.batching.table_forms import table_form
 from edgevision.batching.units import running
@@ -52,28 +52,31 @@ def batch(  # noqa: PLR0913 - all but the first four by name
 
     The table is a folder of parts, each a file that is written whole, with one row per image: see
     `edgevision.batching.rows.BatchRow` for the columns. An image that cannot be used is a row with the status
-    ``failed: …``, and stops nothing. A run that was killed goes on when it is called again with the same arguments:
-    images with a row are left alone, unless their size or time, or ETag, says that they changed; then they are read,
-    and worked on again if their SHA-256 is another one. The table has one row per image in the end.
+    ``failed: …``, and stops nothing. A run that was killed goes on when it is called again with the same
+    arguments: images with a row are left alone, unless their size or time, or ETag, says that they changed;
+    then they are read, and worked on again if their SHA-256 is another one. The table has one row per image
+    in the end.
 
-    Results are the same on every executor, but for the times: each inference has one CPU thread unless `on` says
-    otherwise, and workers run the artifact on the backend and device that was chosen here.
+    Results are the same on every executor, but for the times: each inference has one CPU thread unless `on`
+    says otherwise, and workers run the artifact on the backend and device that was chosen here.
 
-    With ground truth, there are metrics instead of a table: those of `edgevision.evaluate` on the same images, to
-    the last digit, whatever the executor, in ``evaluation.json``. Answers that are scores or boxes are kept until all
-    are there, so that a killed run goes on from them. The images of one folder or archive are those of `evaluate`;
-    of other sources, all files are read once by this process, which compares their content.
+    With ground truth, there are metrics instead of a table: those of `edgevision.evaluate` on the same
+    images, to the last digit, whatever the executor, in ``evaluation.json``. Answers that are scores or boxes
+    are kept until all are there, so that a killed run goes on from them. All files are read once by this
+    process, which compares their content.
 
     Args:
-        bundle: the bundle. With another executor than ``local``, it must be at this path on each of its machines.
-        sources: folders, zip archives, patterns, image files, Parquet files with the bytes of images, ``@`` and the
-            path of a list (one path or URL per line, or ``.jsonl`` with ``path`` or ``uri``), or URLs such as
-            ``s3://bucket/folder`` (extra ``remote``).
+        bundle: the bundle. With another executor than ``local``, it must be at this path on each of its
+            machines.
+        sources: folders, zip archives, patterns, image files, Parquet files with the bytes of images, ``@``
+            and the path of a list (one path or URL per line, or ``.jsonl`` with ``path`` or ``uri``), or URLs
+            such as ``s3://bucket/folder`` (extra ``remote``).
         output: folder for the table.
         on: the artifact to run, its backend and device.
         settings: the executor, the format of the table, and arguments of each call.
         evaluate: True to evaluate a classifier by the folders of the images, or `BatchSettings.label_column`.
-        annotations, truth, groups: ground truth and groups, as for `edgevision.evaluate`; these evaluate, too.
+        annotations, truth, groups: ground truth and groups, as for `edgevision.evaluate`; the first two
+            evaluate, too.
         progress: called after each unit with (stage, images done, images so far).
 
     Raises:
@@ -88,12 +91,14 @@ def batch(  # noqa: PLR0913 - all but the first four by name
     on = RunSettings() if on is None else instance(on, RunSettings, "on")
     settings = BatchSettings() if settings is None else instance(settings, BatchSettings, "settings")
     tell = no_progress if progress is None else callback(progress, "progress")
-    executor = registry().executor(settings.engine)
     paths = GroundTruthPaths.of(annotations, truth)
     if flag(evaluate, "evaluate") or paths != GroundTruthPaths():
-        return evaluate_batch(path, named, folder, on, settings, executor, paths, groups, progress)
+        return evaluate_batch(
+            *(path, named, folder, on, settings), paths=paths, groups=groups, progress=progress
+        )
     if groups is not None:
         raise OptionError("groups: are for an evaluation, and predictions have none; remove them")
+    executor = registry().executor(settings.engine)
     work = _prediction(path, on, settings)
     model = work.model
     facts = {
@@ -103,7 +108,7 @@ def batch(  # noqa: PLR0913 - all but the first four by name
         **{"backend": model.backend, "device": model.device, "precision": model.precision},
         **{"call": settings.call, "top": settings.top, "input_gate": settings.input_gate},
     }
-    form, found = table_form(settings.format), Sources(named, settings.columns)
+    form, found = table_form(settings.format), Sources(named, columns_of(settings))
     with RunFolder(folder, facts) as run, ResultTable(folder, form, settings.part_rows) as table:
         todo = _Todo(found, table)
         units = in_blocks(todo, work.unit_size or executor.unit_size)
@@ -142,8 +147,9 @@ def _prediction(bundle: Path, on: RunSettings, settings: BatchSettings) -> Predi
         known = model.call_arguments
         for name in settings.call:
             if name not in known:
+                taken = ", ".join(known) or "none"
                 raise OptionError(
-                    f"call: no argument {shown(name)} of a {type(model).__name__}; it takes: {', '.join(known) or 'none'}"
+                    f"call: no argument {shown(name)} of a {type(model).__name__}; it takes: {taken}"
                 )
     return Prediction(pinned, settings.call, settings.top, settings.input_gate)
 

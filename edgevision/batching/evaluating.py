@@ -8,16 +8,16 @@ from pathlib import Path
 
 from edgevision.batching.evaluation_work import MeasuringOn
 from edgevision.batching.run_folder import RunFolder
-from edgevision.batching.settings import BatchRun, BatchSettings
+from edgevision.batching.settings import BatchRun, BatchSettings, columns_of
 from edgevision.batching.sources import LIST_MARK, Sources
 from edgevision.bundle.storage import read_bundle
 from edgevision.datasets.groups import GroupSource
-from edgevision.datasets.image_sets import ImageContent, ImageSet
+from edgevision.datasets.image_sets import ImageContent, ImageSet, set_of_contents
 from edgevision.errors import OptionError
 from edgevision.evaluation.evaluate import evaluate_on
 from edgevision.evaluation.ground_truth import GroundTruthPaths
 from edgevision.evaluation.open_model import RunSettings
-from edgevision.executor import Executor
+from edgevision.plugins import registry
 from edgevision.system.credentials import is_address
 from edgevision.system.files import write_file
 from edgevision.system.progress import Progress
@@ -26,13 +26,13 @@ from edgevision.system.progress import Progress
 EVALUATION = "evaluation.json"
 
 
-def evaluate_batch(  # noqa: PLR0913 - those of `batch`
+def evaluate_batch(
     path: Path,
     named: Sequence[str],
     folder: Path,
     on: RunSettings,
     settings: BatchSettings,
-    executor: Executor,
+    *,
     paths: GroundTruthPaths,
     groups: GroupSource | None,
     progress: Progress | None,
@@ -40,8 +40,9 @@ def evaluate_batch(  # noqa: PLR0913 - those of `batch`
     """As `edgevision.batch` with ground truth; raises as it and `edgevision.evaluate`."""
     if settings.call or settings.top is not None or not settings.input_gate:
         raise OptionError(
-            "call, top and input_gate are for predictions; an evaluation runs the bundle as it is; remove them"
+            "call, top and input_gate are for predictions; an evaluation runs the bundle as it is"
         )
+    executor = registry().executor(settings.engine)
     images = _images(named, settings)
     whole = images if groups is None else images.grouped(groups)
     distinct = whole.distinct()
@@ -74,12 +75,10 @@ def _images(named: Sequence[str], settings: BatchSettings) -> ImageSet:
         path = Path(only)
         if path.suffix.lower() == ".zip" or (path.is_dir() and not any(path.glob("*.parquet"))):
             return ImageSet.open(path)
-    sources = Sources(named, settings.columns)
+    sources = Sources(named, columns_of(settings))
     contents = []
     for one in sources.references():
         name = one.name if one.frame is None else one.name.removesuffix(f"#{one.frame}")
         where = one.uri if one.frame is None else one.uri.removesuffix(f"#{one.frame}")
         contents.append(ImageContent(name, where, one.frame, one.place.read, one.label))
-    return ImageSet.from_contents(
-        named[0] if len(named) == 1 else f"{named[0]} …", contents, sources.left_out
-    )
+    return set_of_contents(named[0] if len(named) == 1 else f"{named[0]} …", contents, sources.left_out)

@@ -73,8 +73,8 @@ class PinnedModel:
         with model:
             if model.bundle_digest != self.digest:
                 raise OptionError(
-                    f"{self.path}: has the digest {model.bundle_digest} on this machine, expected {self.digest}; copy "
-                    "the same bundle to this path on every machine"
+                    f"{self.path}: has the digest {model.bundle_digest} on this machine, expected "
+                    f"{self.digest}; copy the same bundle to this path on every machine"
                 )
             yield model
 
@@ -103,8 +103,8 @@ def pin(
     try:
         if not isinstance(model, ImageModel) or not kind_of(model.task).takes_images:
             raise OptionError(
-                f"{bundle}: this model generates images, and predicts nothing about yours; run edgevision generate "
-                f"{bundle} -o DIR"
+                f"{bundle}: this model generates images, and predicts nothing about yours; run edgevision "
+                f"generate {bundle} -o DIR"
             )
         session = model.session
         together = pays(session, model.preprocessing.size_wh)

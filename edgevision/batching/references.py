@@ -31,8 +31,9 @@ class ImageReference:
     """One image of a batch.
 
     Attributes:
-        uri: what identifies it in the table of results: an absolute path or URL; of a file with several images with
-            ``#`` and its number; of a member of an archive or a row of a table with ``#`` and its name.
+        uri: what identifies it in the table of results: an absolute path or URL; of a file with several
+            images with ``#`` and its number; of a member of an archive or a row of a table with ``#`` and its
+            name.
         name: its name in the source, with ``/`` between folders: for classes and annotations.
         place: reads its bytes.
         frame: number of the image in a file with several; else `None`.

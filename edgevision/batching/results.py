@@ -18,8 +18,8 @@ from edgevision.errors import OutputError
 from edgevision.streaming.records import ABSTAINED, FAILED, OK
 from edgevision.system.files import remove_file
 
-#: A part is closed at this many rows, or when its first row is this old: that much is worked on again at most after a
-#: run was killed.
+#: A part is closed at this many rows, or when its first row is this old: that much is worked on again at most
+#: after a run was killed.
 PART_ROWS = 10_000
 _PART_S = 30.0
 _PART = re.compile(r"part-(\d{6,})")
@@ -42,7 +42,7 @@ class KnownRow(NamedTuple):
 
 
 class ResultTable:
-    """A table of results, for one process at a time; a context manager, which writes what is pending at its end.
+    """A table of results, for one process at a time; a context manager, whose end writes what is pending.
 
     Args:
         folder: where its parts are, ``part-000000.parquet`` and so on; those that are there are read.
@@ -184,7 +184,7 @@ class _KnownRows:
         self._in_part.append(part)
 
     def sort(self) -> dict[int, set[bytes]]:
-        """Make ready for `find`; returns part -> keys of the images about which a later part has a row, too."""
+        """Make ready for `find`; returns part -> keys of the images about which a later part has a row."""
         images = np.frombuffer(bytes(self._images), f"S{_KEY_BYTES}")
         parts = np.array(self._in_part, np.int64)
         order = np.lexsort((parts, images))

@@ -19,13 +19,15 @@ class BatchRow:
     """The result of one image.
 
     Attributes:
-        uri: what identifies the image: absolute path or URL, and ``#`` with what says which image of a file it is.
+        uri: what identifies the image: absolute path or URL, and ``#`` with what says which image of a file
+            it is.
         sha256: of the bytes of its file; `None` if they could not be read.
         status: ``ok``, ``failed: REASON`` or ``abstained: REASON``, as in streams.
         result: JSON values of the result, as ``edgevision predict --json`` has them; `None` without one.
         read_ms: time for its bytes.
         decode_ms: time from the bytes to pixels.
-        predict_ms: time for preprocessing, the network and its outputs; of a unit that ran together, its share.
+        predict_ms: time for preprocessing, the network and its outputs; of a unit that ran together, its
+            share.
         bundle_digest: of the bundle.
         backend, device, precision: of the session.
         size_bytes, modified: of the file, as its listing said; `None` and empty where it says nothing.
@@ -47,7 +49,7 @@ class BatchRow:
 
     @property
     def is_final(self) -> bool:
-        """False if another try may give another row: the bytes could not be read, or the network did not run."""
+        """False if another try may give another row: the bytes were not read, or the network did not run."""
         return self.sha256 is not None and (
             not self.status.startswith(f"{FAILED}:") or self.status.startswith(_OF_THE_IMAGE)
         )

@@ -31,7 +31,8 @@ class BatchSettings:
         input_gate: False to answer also what is beyond the limits that ``edgevision gate`` set.
         image_column: of Parquet files: with the bytes of the images; `None` is the only one that holds bytes.
         name_column: of Parquet files: with the names of the images; `None` numbers them.
-        label_column: of Parquet files: with the class of each image, for an evaluation; `None` if they have none.
+        label_column: of Parquet files: with the class of each image, for an evaluation; `None` if they have
+            none.
         part_rows: rows of a file of the table, at most. A part is also closed when its first row is 30 s old.
 
     Raises:
@@ -67,10 +68,10 @@ class BatchSettings:
         if not all(isinstance(name, str) for name in self.call):
             raise OptionError("call: expected names of arguments as text")
 
-    @property
-    def columns(self) -> TableColumns:
-        """The columns of Parquet files."""
-        return TableColumns(self.image_column, self.name_column, self.label_column)
+
+def columns_of(settings: BatchSettings) -> TableColumns:
+    """The columns of Parquet files that settings name."""
+    return TableColumns(settings.image_column, settings.name_column, settings.label_column)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +85,8 @@ class BatchRun:
         ok, failed, abstained: rows of the whole table with this status, also of images of earlier runs.
         reused: images of the sources about which a row was there already; they were not worked on again.
         left_out: files of the sources that are not images, with the reasons.
-        evaluation: with ground truth, the metrics; then there is no table, and the counts are those of images that
-            were measured, and that could not be used.
+        evaluation: with ground truth, the metrics; then there is no table, and the counts are those of images
+            that were measured, and that could not be used.
     """
 
     output: Path

@@ -45,7 +45,7 @@ class Sources:
     """
 
     named: Sequence[str]
-    columns: TableColumns = TableColumns()
+    columns: TableColumns
     left_out: list[LeftOut] = field(default_factory=list)
 
     def references(self) -> Iterator[ImageReference]:

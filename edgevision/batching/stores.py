@@ -36,7 +36,8 @@ class RemotePlace:
 def uri_of(address: str) -> str:
     """What identifies an object, without credentials.
 
-    Names of objects may hold anything; the query of a web address may be a key, and stands for itself by its digest.
+    Names of objects may hold anything; the query of a web address may be a key, and stands for itself by its
+    digest.
     """
     if not address.startswith(("http://", "https://")):
         return without_user(address)

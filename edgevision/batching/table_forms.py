@@ -142,7 +142,7 @@ def _row(document: Any, path: Path) -> BatchRow:
 
 
 def _unreadable(path: Path, error: Exception) -> OutputError:
+    reason = getattr(error, "strerror", None) or error
     return OutputError(
-        f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}; remove it, and run again: its images are "
-        "worked on once more"
+        f"{path}: cannot be read: {reason}; remove it, and run again: its images are worked on once more"
     )

@@ -21,8 +21,8 @@ class TableColumns:
     """Names of the columns of Parquet files.
 
     Attributes:
-        image: with the bytes of image files, or with structs that have them in the field ``bytes``; `None` is the only
-            such column.
+        image: with the bytes of image files, or with structs that have them in the field ``bytes``; `None` is
+            the only such column.
         name: with the name of each image; `None` names images by the number of their row.
         label: with the class of each image, as text; `None` without.
     """

@@ -100,10 +100,12 @@ from edgevision.evaluation.open_model import RunSettings
 def command(bundle: Path, sources: tuple[str, ...], output: Path, as_json: bool, **arguments: Any) -> None:
     """Predict about all images of the SOURCEs with BUNDLE, and write a table of the results.
 
-    SOURCE is a folder, a zip archive, a pattern in quotes, an image file, a Parquet file with the bytes of images, @FILE
-    with one path or URL per line (or .jsonl with "path" or "uri"), or a URL such as s3://bucket/folder.
+    SOURCE is a folder, a zip archive, a pattern in quotes, an image file, a Parquet file with the bytes of
+    images, @FILE with one path or URL per line (or .jsonl with "path" or "uri"), or a URL such as
+    s3://bucket/folder.
 
-    Each image gets one row, also one that cannot be used. A run that was killed goes on where it was when it is
+    Each image gets one row, also one that cannot be used. A run that was killed goes on where it was when it
+    is
     started again. Exit code 3: some images could not be used, and all others have their results.
     """
     settings = BatchSettings(
@@ -132,9 +134,9 @@ def command(bundle: Path, sources: tuple[str, ...], output: Path, as_json: bool,
     if done.failed:
         if done.evaluation is not None:
             raise InputError(f"{done.failed} of {done.images} images could not be used")
+        rows = done.ok + done.failed + done.abstained
         raise InputError(
-            f"{done.failed} of {done.ok + done.failed + done.abstained} images could not be used: see the column "
-            f"'status' of {output}"
+            f"{done.failed} of {rows} images could not be used: see the column 'status' of {output}"
         )
 
 

@@ -129,44 +129,6 @@ class ImageSet:
         return images if groups is None else images.grouped(groups)
 
     @classmethod
-    def from_contents(
-        cls, name: str, contents: Sequence[ImageContent], left_out: Sequence[LeftOut] = ()
-    ) -> ImageSet:
-        """Image files that something else reads, such as those of object storage, in the order of their names.
-
-        The classes are their labels, or else, as for `open`, their folders.
-
-        Args:
-            name: origin of the set, for messages.
-            contents: one per image.
-            left_out: files that are not in the set, with the reasons.
-
-        Raises:
-            InputError: there are none, two have one name, or some have a label and others do not.
-        """
-        ordered = sorted(contents, key=lambda one: (parts_of(one.name), one.frame or 0))
-        entries = tuple(_file_entry(one.name, one.where, one.frame, one.read) for one in ordered)
-        if not entries:
-            raise InputError(f"{name}: no images found")
-        names_found = [entry.name for entry in entries]
-        for first, second in pairwise(names_found):
-            if first == second:
-                raise InputError(
-                    f"{name}: two images are called '{first}'; ground truth is found by the name"
-                )
-        labels = [one.label for one in ordered]
-        if any(labels):
-            if not all(labels):
-                raise InputError(
-                    f"{name}: '{names_found[labels.index('')]}' has no label, and others have one"
-                )
-            class_names = tuple(sorted(set(labels)))
-            numbers = {label: number for number, label in enumerate(class_names)}
-            classes = class_names, np.array([numbers[label] for label in labels], np.int64)
-            return cls(name, *classes, entries, tuple(left_out))
-        return cls(name, *_classes(names_found), entries, tuple(left_out))
-
-    @classmethod
     def from_arrays(
         cls,
         images: Sequence[Any] | NDArray[np.uint8],
@@ -374,6 +336,40 @@ class ImageSet:
         entries = tuple(self._entries[i] for i in places)
         grouping = None if self.grouping is None else self.grouping.at(places)
         return replace(self, labels=labels, _entries=entries, grouping=grouping)
+
+
+def set_of_contents(
+    name: str, contents: Sequence[ImageContent], left_out: Sequence[LeftOut] = ()
+) -> ImageSet:
+    """A set of image files that something else reads, such as object storage, in the order of their names.
+
+    The classes are their labels, or else, as for `ImageSet.open`, their folders.
+
+    Args:
+        name: origin of the set, for messages.
+        contents: one per image.
+        left_out: files that are not in the set, with the reasons.
+
+    Raises:
+        InputError: there are none, two have one name, or some have a label and others do not.
+    """
+    ordered = sorted(contents, key=lambda one: (parts_of(one.name), one.frame or 0))
+    entries = tuple(_file_entry(one.name, one.where, one.frame, one.read) for one in ordered)
+    if not entries:
+        raise InputError(f"{name}: no images found")
+    found = [entry.name for entry in entries]
+    for first, second in pairwise(found):
+        if first == second:
+            raise InputError(f"{name}: two images are called '{first}'; ground truth is found by the name")
+    labels = [one.label for one in ordered]
+    if not any(labels):
+        return ImageSet(name, *_classes(found), entries, tuple(left_out))
+    if not all(labels):
+        raise InputError(f"{name}: '{found[labels.index('')]}' has no label, and others have one")
+    class_names = tuple(sorted(set(labels)))
+    numbers = {label: number for number, label in enumerate(class_names)}
+    classes = np.array([numbers[label] for label in labels], np.int64)
+    return ImageSet(name, class_names, classes, entries, tuple(left_out))
 
 
 def _never(_: Any) -> bool:

@@ -45,7 +45,7 @@ def parts(count: int, dynamic_batch: bool) -> Iterator[slice]:
 def each_or_all(
     predict: Callable[[Sequence[ImageT]], Sequence[Any]], images: Sequence[ImageT]
 ) -> Sequence[Any]:
-    """The results of images; where one has values that the network cannot use, of each on its own, or its error.
+    """The results of images; where one has values that the network cannot use, of each alone, or its error.
 
     Args:
         predict: from images to their results; raises `InputError` for such values.

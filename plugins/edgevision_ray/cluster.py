@@ -1,4 +1,4 @@
-"""The Ray cluster that a batch works on: the caller's, or one of this machine, started and ended with the work."""
+"""The Ray cluster that a batch works on: the caller's, or one of this machine that ends with the work."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from edgevision.system.telemetry import without_telemetry
 
 #: Ray's own variable for the address of a cluster.
 _ADDRESS = "RAY_ADDRESS"
-#: Set before Ray is imported: the first sends no usage statistics; the second says nothing of GPUs of others.
-_VARIABLES = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+#: Set before Ray is imported, where the caller did not: a busy machine gets more than 30 s for Ray's own
+#: processes, and nothing is said of GPUs.
+_VARIABLES = {"RAY_raylet_start_wait_time_s": "180", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_STATISTICS = "RAY_USAGE_STATS_ENABLED"
 
 
 @contextmanager
@@ -26,7 +28,9 @@ def connected() -> Iterator[Any]:
         MissingRuntimeError: Ray is not installed.
         ProcessError: no cluster is at ``RAY_ADDRESS``, or none can be started.
     """
-    os.environ.update(_VARIABLES)
+    for name, value in _VARIABLES.items():
+        os.environ.setdefault(name, value)
+    os.environ[_STATISTICS] = "0"
     try:
         with without_telemetry():
             import ray

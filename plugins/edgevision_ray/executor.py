@@ -1,7 +1,8 @@
 """The executor `ray`: actors on the machines of a Ray cluster, each of which holds a loaded model.
 
-Ray's core is used, and not Ray Data. There, an exception in the user's function ends the job and loses rows, and its
-own resuming hangs without an error where its actors take the last CPU; it also brings 500 MB more. What is needed of
+Ray's core is used, and not Ray Data. There, an exception in the user's function ends the job and loses rows,
+and its own resuming hangs without an error where its actors take the last CPU; it also brings 500 MB more.
+What is needed of
 it is little: units are sent to actors, a few ahead of what is done, and their answers are put in order.
 """
 
@@ -23,7 +24,8 @@ _AHEAD = 2
 _WINDOW = 8
 #: How often a unit is sent again after its actor was lost.
 _RETRIES = 2
-#: Seconds without any answer or new actor after which the cluster counts as lost; a model may take long to load.
+#: Seconds without any answer or new actor after which the cluster counts as lost; a model may take long to
+#: load.
 _SILENCE_S = 600.0
 #: Seconds until the first actor has a place.
 _START_S = 300.0
@@ -35,8 +37,8 @@ _MOST_PER_CPU = 16
 class RayExecutor:
     """As `edgevision.executor.Executor`.
 
-    The cluster is the one that this process is connected to, or that ``RAY_ADDRESS`` names, or else one of this
-    machine alone, which ends with the work.
+    The cluster is the one that this process is connected to, or that ``RAY_ADDRESS`` names, or else one of
+    this machine alone, which ends with the work.
     """
 
     name = "ray"
@@ -67,8 +69,8 @@ def share_of_cpu(cpus: list[float], actors: int) -> float:
             return 1 / parts
     most = sum(math.floor(cpu * _MOST_PER_CPU) for cpu in cpus)
     raise OptionError(
-        f"workers: the Ray cluster has {sum(cpus):g} CPUs on {len(cpus)} machines, which hold {most} workers at most, "
-        f"got {actors}; pass fewer"
+        f"workers: the Ray cluster has {sum(cpus):g} CPUs on {len(cpus)} machines, which hold {most} workers "
+        f"at most, got {actors}; pass fewer"
     )
 
 
@@ -189,7 +191,7 @@ class _Actors:
         return list(answer)
 
     def _one_by_one(self, unit: Unit, reason: str) -> Answer:
-        """The answer about a unit with which actors were lost again and again: one of its images may be the cause."""
+        """The answer about a unit with which actors were lost again and again: one image may be the cause."""
         if len(unit) == 1 or not self._work.divisible:
             told = f"its process was lost {_RETRIES + 1} times: {reason}"
             return [self._work.lost(entry, told) for entry in unit]
@@ -204,18 +206,18 @@ class _Actors:
         silent_s = time.monotonic() - heard_s
         if not self._ready and silent_s > _START_S:
             raise ProcessError(
-                f"no worker has started on the Ray cluster for {_START_S:g} s: its CPUs are in use, or its machines "
-                "have no edgevision; see ray status"
+                f"no worker has started on the Ray cluster for {_START_S:g} s: its CPUs are in use, or its "
+                "machines have no edgevision; see ray status"
             )
         if silent_s > _SILENCE_S:
             raise ProcessError(
-                f"no worker of the Ray cluster has answered for {_SILENCE_S:g} s; see ray status, and run this again: "
-                "it goes on where it was"
+                f"no worker of the Ray cluster has answered for {_SILENCE_S:g} s; see ray status, and run "
+                "this again: it goes on where it was"
             )
 
 
 def _portable(error: Exception) -> EdgeVisionError:
-    """An error that can be sent to another process: of its own class, or of the nearest that takes a message alone."""
+    """An error that another process can read: of its class, or of the nearest that takes a message alone."""
     if not isinstance(error, EdgeVisionError):
         return InferenceError(f"a worker failed: {type(error).__name__}: {first_line(error)}")
     for kind in type(error).__mro__:

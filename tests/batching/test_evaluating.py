@@ -112,14 +112,16 @@ def test_a_broken_off_evaluation_goes_on_from_its_answers(
     first = len(worked)
     again = edgevision.batch(bundles[task], images, tmp_path / "out", **truth)
     whole = edgevision.batch(bundles[task], images, tmp_path / "whole", **truth)
-    assert again.evaluation is not None and whole.evaluation is not None
+    assert again.evaluation is not None
+    assert whole.evaluation is not None
     assert figures(again.evaluation) == figures(whole.evaluation)
     assert again.reused >= 16
     assert first < len(worked)
 
 
 def test_classes_may_be_a_column_of_a_table(bundles: dict[str, Path], images: Path, tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow", reason="needs the extra `parquet`")
+    pytest.importorskip("pyarrow", reason="needs the extra `parquet`")
+    import pyarrow
     import pyarrow.parquet
 
     files = sorted(path for path in images.rglob("*.png") if path.name != "broken.png")

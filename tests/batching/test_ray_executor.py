@@ -17,7 +17,7 @@ from batching.image_folders import write_images
 from batching.ray_works import Faulty, Poisoned, Unopened
 from batching.test_batch import rows_of, without_times
 from edgevision import BatchSettings
-from edgevision.errors import OptionError, ProcessError
+from edgevision.errors import OptionError
 from evaluation.tiny_bundle import write_tiny_bundle
 
 ray = pytest.importorskip("ray", reason="needs the extra `ray`")

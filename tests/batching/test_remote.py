@@ -106,7 +106,8 @@ def test_an_evaluation_of_a_bucket_has_the_figures_of_its_folder(
 
 
 def test_lists_and_tables_may_be_there(store: Any, bundle: Path, images: Path, tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow", reason="needs the extra `parquet`")
+    pytest.importorskip("pyarrow", reason="needs the extra `parquet`")
+    import pyarrow
     import pyarrow.parquet
 
     contents = [path.read_bytes() for path in sorted(images.rglob("*.png"))]
