@@ -54,7 +54,7 @@ class ImageReference:
 
     @property
     def stamp(self) -> str:
-        """What changes if the file does; empty if nothing tells."""
+        """Size and time of the last change, or ETag, in one text; empty if one of them is unknown."""
         return "" if self.size_bytes is None or not self.modified else f"{self.size_bytes} {self.modified}"
 
 

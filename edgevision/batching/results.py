@@ -120,7 +120,7 @@ class ResultTable:
         self._replaced = {}
 
     def _read(self) -> _KnownRows:
-        """What is there. Of two rows about one image, which a killed run may leave, the later one stays."""
+        """The rows that are there. Of two about one image, as a killed run may leave, the later stays."""
         known = _KnownRows()
         for part, path in sorted(self._parts_in_folder()):
             rows = 0

@@ -76,7 +76,7 @@ def columns_of(settings: BatchSettings) -> TableColumns:
 
 @dataclass(frozen=True, eq=False)
 class BatchRun:
-    """What a batch gave.
+    """The outcome of a batch.
 
     Attributes:
         output: the folder.

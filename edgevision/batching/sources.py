@@ -34,7 +34,7 @@ _LIST_KEYS = ("uri", "path")
 
 @dataclass
 class Sources:
-    """What a caller named, as images.
+    """The images of what a caller named.
 
     Args:
         named: folders, zip archives, patterns, image files, ``.parquet`` files, ``@`` and a list, or URLs.

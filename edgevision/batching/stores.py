@@ -34,7 +34,7 @@ class RemotePlace:
 
 
 def uri_of(address: str) -> str:
-    """What identifies an object, without credentials.
+    """The identity of an object in a table of results, without credentials.
 
     Names of objects may hold anything; the query of a web address may be a key, and stands for itself by its
     digest.

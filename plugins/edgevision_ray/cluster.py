@@ -14,10 +14,10 @@ from edgevision.system.telemetry import without_telemetry
 
 #: Ray's own variable for the address of a cluster.
 _ADDRESS = "RAY_ADDRESS"
-#: Set before Ray is imported, where the caller did not: a busy machine gets more than 30 s for Ray's own
-#: processes, and nothing is said of GPUs.
-_VARIABLES = {"RAY_raylet_start_wait_time_s": "180", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-_STATISTICS = "RAY_USAGE_STATS_ENABLED"
+#: Set before Ray is imported: it sends no usage statistics, and says nothing of GPUs.
+_VARIABLES = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+#: How often a cluster of this machine is started: Ray gives up after 30 s, which a busy machine may need.
+_STARTS = 3
 
 
 @contextmanager
@@ -28,9 +28,7 @@ def connected() -> Iterator[Any]:
         MissingRuntimeError: Ray is not installed.
         ProcessError: no cluster is at ``RAY_ADDRESS``, or none can be started.
     """
-    for name, value in _VARIABLES.items():
-        os.environ.setdefault(name, value)
-    os.environ[_STATISTICS] = "0"
+    os.environ.update(_VARIABLES)
     try:
         with without_telemetry():
             import ray
@@ -66,10 +64,15 @@ def _connect(ray: Any, folder: str) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if not address:
         options |= {"address": "local", "include_dashboard": False, "_temp_dir": folder}
-    try:
-        ray.init(**options)
-    except Exception as error:
-        where = f"{_ADDRESS}={address}" if address else "this machine"
-        raise ProcessError(
-            f"no Ray cluster on {where}: {type(error).__name__}: {first_line(error)}"
-        ) from error
+    for start in range(1, _STARTS + 1):
+        try:
+            ray.init(**options)
+        except Exception as error:
+            ray.shutdown()
+            if address or start == _STARTS:
+                where = f"at {_ADDRESS}={address}" if address else "could be started on this machine"
+                raise ProcessError(
+                    f"no Ray cluster {where}: {type(error).__name__}: {first_line(error)}"
+                ) from error
+        else:
+            return

@@ -26,15 +26,24 @@ RAY = BatchSettings(engine="ray", format="jsonl", workers=3, part_rows=200)
 LOCAL = BatchSettings(format="jsonl")
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    )
+def started() -> Any:
+    """Two machines of one CPU each; Ray gives up after 30 s, which a busy machine may need."""
     from ray.cluster_utils import Cluster
 
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    for _ in range(2):
+        try:
+            return Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        except Exception:
+            ray.shutdown()
+    return Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    tests = str(Path(__file__).parents[1])  # workers import from it
+    os.environ["PYTHONPATH"] = os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])
+    nodes = started()
     nodes.add_node(num_cpus=1)
     ray.init(address=nodes.address, log_to_driver=False)
     yield nodes
