@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from edgevision.errors import EdgeVisionError, InferenceError, OptionError, ProcessError, first_line
@@ -22,7 +24,7 @@ from edgevision_ray.cluster import connected, node_cpus
 _AHEAD = 2
 #: Units per actor that may be done and wait for an earlier one, or be under way.
 _WINDOW = 8
-#: How often a unit is sent again after its actor was lost.
+#: How often a unit is sent again, to an actor that has nothing else to do, after one was lost with it.
 _RETRIES = 2
 #: Seconds without any answer or new actor after which the cluster counts as lost; a model may take long to
 #: load.
@@ -101,20 +103,45 @@ class Worker:
             return _portable(error)
 
 
+@dataclass
+class _Task:
+    """A unit that is to be answered, or an entry of one whose process was lost again and again.
+
+    Attributes:
+        number: of the unit.
+        unit: its entries, or a single one of them.
+        part: index of that one; `None` for the whole unit.
+        losses: how often its actor was lost while it worked on nothing else.
+        alone: whether its actor works on nothing else: so that it is known who is lost for whose sake.
+        place: of its actor.
+    """
+
+    number: int
+    unit: Unit
+    part: int | None = None
+    losses: int = 0
+    alone: bool = False
+    place: int = -1
+
+
 class _Actors:
-    """The actors of one run."""
+    """The actors of one run, and the units that are under way."""
 
     def __init__(self, ray: Any, work: Work, count: int, cpus: float) -> None:
         self._ray = ray
         self._work = work
         shared = ray.put(work)
-        remote = ray.remote(num_cpus=cpus, max_restarts=-1, max_task_retries=_RETRIES)(Worker)
+        # Calls of `answer` are sent again here: Ray cannot tell a fatal one from those that waited behind it.
+        remote = ray.remote(num_cpus=cpus, max_restarts=-1, max_task_retries=-1)(Worker)
         self._actors = [remote.remote(shared) for _ in range(count)]
-        #: References to answers -> actor.
-        self._starting = {actor.opened.remote(): place for place, actor in enumerate(self._actors)}
-        self._ready: list[int] = []
-        self._load = dict.fromkeys(range(count), 0)
-        self._pending: dict[Any, tuple[int, Unit, int]] = {}
+        self._starting: dict[Any, int] = {}
+        for place in range(count):
+            self._await(place)
+        #: Place of an actor that has its model -> calls that it has.
+        self._load: dict[int, int] = {}
+        self._pending: dict[Any, _Task] = {}
+        self._suspects: deque[_Task] = deque()
+        self._parts: dict[int, dict[int, Any]] = {}
         self._done: dict[int, Answer] = {}
 
     def __enter__(self) -> _Actors:
@@ -126,85 +153,110 @@ class _Actors:
 
     def answers(self, units: Iterable[Unit]) -> Iterator[Answer]:
         """The answers, in the order of the units."""
-        waiting = iter(units)
+        waiting = (_Task(number, unit) for number, unit in enumerate(units))
+        upcoming = next(waiting, None)
         sent = given = 0
-        is_more = True
         heard_s = time.monotonic()
-        while True:
-            window = max(1, len(self._ready)) * _WINDOW
-            while is_more and self._ready and sent - given < window:
-                place = min(self._ready, key=self._load.__getitem__)
-                if self._load[place] >= _AHEAD:
+        while upcoming is not None or given < sent:
+            self._send_suspects()
+            while upcoming is not None and sent - given < max(1, len(self._load)) * _WINDOW:
+                if not self._send(upcoming):
                     break
-                unit = next(waiting, None)
-                if unit is None:
-                    is_more = False
-                    break
-                self._send(sent, unit, place)
                 sent += 1
-            if not is_more and given == sent:
-                return
+                upcoming = next(waiting, None)
             if self._hear():
                 heard_s = time.monotonic()
             self._check_silence(heard_s)
             while given in self._done:
                 yield self._done.pop(given)
                 given += 1
-                heard_s = time.monotonic()
+                heard_s = time.monotonic()  # the caller may have taken long
 
-    def _send(self, number: int, unit: Unit, place: int) -> None:
-        self._pending[self._actors[place].answer.remote(unit)] = number, unit, place
+    def _await(self, place: int) -> None:
+        """Wait for an actor's model from now on."""
+        self._starting[self._actors[place].opened.remote()] = place
+
+    def _send(self, task: _Task) -> bool:
+        """Send a task to the actor that has least to do; `False` if all have enough."""
+        taken = {one.place for one in self._pending.values() if one.alone}
+        free = [place for place in self._load if place not in taken]
+        place = min(free, key=self._load.__getitem__, default=None)
+        if place is None or self._load[place] >= (1 if task.alone else _AHEAD):
+            return False
+        task.place = place
+        self._pending[self._actors[place].answer.options(max_task_retries=0).remote(task.unit)] = task
         self._load[place] += 1
+        return True
+
+    def _send_suspects(self) -> None:
+        while self._suspects and self._send(self._suspects[0]):
+            self._suspects.popleft()
 
     def _hear(self) -> bool:
         """Take what came; `False` if nothing did for some seconds."""
-        references = [*self._starting, *self._pending]
-        found, _ = self._ray.wait(references, num_returns=1, timeout=_LOOK_S)
+        found, _ = self._ray.wait([*self._starting, *self._pending], num_returns=1, timeout=_LOOK_S)
         for reference in found:
             if reference in self._starting:
-                self._ready_or_raise(reference)
+                self._opened(reference)
             else:
-                number, unit, place = self._pending.pop(reference)
-                self._load[place] -= 1
-                self._done[number] = self._received(reference, unit)
+                self._answered(reference, self._pending.pop(reference))
         return bool(found)
 
-    def _ready_or_raise(self, reference: Any) -> None:
+    def _opened(self, reference: Any) -> None:
         place = self._starting.pop(reference)
         try:
             error = self._ray.get(reference)
         except self._ray.exceptions.RayError as lost:
+            reason = str(lost).strip().splitlines()[-1]
             raise ProcessError(
-                f"a worker of the Ray cluster was lost while it loaded the model: {lost}"
+                "a worker of the Ray cluster was lost while it loaded the model (has its machine the same "
+                f"edgevision?): {reason}"
             ) from lost
         if error is not None:
             raise error
-        self._ready.append(place)
+        self._load[place] = 0
 
-    def _received(self, reference: Any, unit: Unit) -> Answer:
+    def _answered(self, reference: Any, task: _Task) -> None:
         try:
             answer = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
-            return self._one_by_one(unit, first_line(error))
+            self._lost(task, first_line(error))
+            return
         if isinstance(answer, EdgeVisionError):
             raise answer
-        return list(answer)
+        if task.place in self._load:
+            self._load[task.place] -= 1
+        self._take(task, list(answer))
 
-    def _one_by_one(self, unit: Unit, reason: str) -> Answer:
-        """The answer about a unit with which actors were lost again and again: one image may be the cause."""
-        if len(unit) == 1 or not self._work.divisible:
-            told = f"its process was lost {_RETRIES + 1} times: {reason}"
-            return [self._work.lost(entry, told) for entry in unit]
-        answers: list[Any] = []
-        for entry in unit:
-            reference = self._actors[min(self._ready, key=self._load.__getitem__)].answer.remote([entry])
-            answers += self._received(reference, [entry])
-        return answers
+    def _take(self, task: _Task, answer: Answer) -> None:
+        if task.part is None:
+            self._done[task.number] = answer
+            return
+        parts = self._parts[task.number]
+        parts[task.part] = answer[0]
+        if None not in parts.values():
+            self._done[task.number] = [one for _, one in sorted(self._parts.pop(task.number).items())]
+
+    def _lost(self, task: _Task, reason: str) -> None:
+        """The actor of a task was lost: by the task, by another one, or with its machine."""
+        if self._load.pop(task.place, None) is not None:
+            self._await(task.place)
+        losses = task.losses + task.alone
+        if losses <= _RETRIES:
+            self._suspects.append(_Task(task.number, task.unit, task.part, losses, alone=True))
+        elif len(task.unit) > 1 and self._work.divisible:
+            self._parts[task.number] = dict.fromkeys(range(len(task.unit)))
+            self._suspects += (
+                _Task(task.number, [entry], part, alone=True) for part, entry in enumerate(task.unit)
+            )
+        else:
+            told = f"its process was lost {losses} times: {reason}"
+            self._take(task, [self._work.lost(entry, told) for entry in task.unit])
 
     def _check_silence(self, heard_s: float) -> None:
         """Refuse to wait without an end."""
         silent_s = time.monotonic() - heard_s
-        if not self._ready and silent_s > _START_S:
+        if not self._load and silent_s > _START_S:
             raise ProcessError(
                 f"no worker has started on the Ray cluster for {_START_S:g} s: its CPUs are in use, or its "
                 "machines have no edgevision; see ray status"

@@ -21,7 +21,7 @@ from edgevision.errors import OptionError
 from evaluation.tiny_bundle import write_tiny_bundle
 
 ray = pytest.importorskip("ray", reason="needs the extra `ray`")
-COUNT = 1200
+COUNT = 1000
 RAY = BatchSettings(engine="ray", format="jsonl", workers=3, part_rows=200)
 LOCAL = BatchSettings(format="jsonl")
 
@@ -124,12 +124,9 @@ def test_a_machine_that_goes_takes_nothing_with_it(
     assert local.reused == COUNT + 1
 
 
-def test_an_evaluation_has_the_figures_of_evaluate(
-    cluster: Any, bundle: Path, images: Path, tmp_path: Path
-) -> None:
-    run = edgevision.batch(
-        bundle, images, tmp_path / "out", settings=BatchSettings("ray", workers=2), evaluate=True
-    )
+def test_an_evaluation_has_the_figures_of_evaluate(cluster: Any, bundle: Path, tmp_path: Path) -> None:
+    images, settings = write_images(tmp_path / "images", 150), BatchSettings("ray", workers=2)
+    run = edgevision.batch(bundle, images, tmp_path / "out", settings=settings, evaluate=True)
     assert run.evaluation is not None
     found, expected = run.evaluation.to_dict(), edgevision.evaluate(bundle, images).to_dict()
     moments = ("created", "machine")
