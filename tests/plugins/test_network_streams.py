@@ -195,7 +195,20 @@ _REALM = 'WWW-Authenticate: Digest realm="camera", nonce="1"'
         (b"\0\1\2" * 99, StreamLostError, "End of file"),
         (b"", StreamLostError, "no answer in time"),
     ],
-    ids="digest forbidden missing refused busy broken redirected away page empty noise silent".split(),
+    ids=[
+        "digest",
+        "forbidden",
+        "missing",
+        "refused",
+        "busy",
+        "broken",
+        "redirected",
+        "away",
+        "page",
+        "empty",
+        "noise",
+        "silent",
+    ],
 )
 def test_what_a_server_answers_is_told_by_its_kind(answer: bytes, kind: type[StreamError], told: str) -> None:
     """Lost is what may come back: it alone is tried again."""
