@@ -84,9 +84,9 @@ class NcnnSession:
 
     def _one(self, inputs: Mapping[str, Array], place: int, names: Sequence[str]) -> dict[str, Array]:
         with self._net.create_extractor() as extractor:
-            mats = {name: _ncnn().Mat(np.ascontiguousarray(array[place])) for name, array in inputs.items()}
-            for name, mat in mats.items():
-                extractor.input(name, mat)
+            for name, array in inputs.items():
+                # A copy that ncnn owns: a first layer that works in place crashes on memory of others.
+                extractor.input(name, _ncnn().Mat(np.ascontiguousarray(array[place])).clone())
             found = {}
             for name in names:
                 status, mat = extractor.extract(name)
