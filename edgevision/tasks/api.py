@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from edgevision.system.array_files import read_npy as read_npy
     from edgevision.system.array_files import read_npz as read_npz
     from edgevision.system.files import write_file as write_file
+    from edgevision.system.json_documents import json_document as json_document
     from edgevision.system.missing_options import MissingOptions as MissingOptions
     from edgevision.system.reading import read_file as read_file
     from edgevision.system.strict_json import JsonError as JsonError
@@ -150,6 +151,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "system.arguments": ("one_of", "real_number", "whole_number"),
     "system.array_files": ("read_npy", "read_npz"),
     "system.files": ("write_file",),
+    "system.json_documents": ("json_document",),
     "system.missing_options": ("MissingOptions",),
     "system.reading": ("read_file",),
     "system.strict_json": ("JsonError", "read_json"),

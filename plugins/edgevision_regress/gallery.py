@@ -11,15 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.tasks.api import (
-    InputError,
-    JsonError,
-    OptionError,
-    read_file,
-    read_json,
-    real_number,
-    write_file,
-)
+from edgevision.tasks.api import InputError, OptionError, json_document, real_number, write_file
 from edgevision_regress.embedding import Embedder, Embedding, similarities
 
 #: What a file of a gallery says that it is.
@@ -159,10 +151,7 @@ class Gallery:
             InputError: it cannot be read, or is no gallery.
             OptionError: it was made with another bundle.
         """
-        try:
-            document = read_json(read_file(path, _MOST_BYTES))
-        except (OSError, JsonError) as error:
-            raise InputError(f"{path}: cannot be read as a gallery: {error}") from error
+        document = json_document(path, _MOST_BYTES)
         if not isinstance(document, dict) or (document.get("format"), document.get("version")) != (
             _FORMAT,
             _VERSION,

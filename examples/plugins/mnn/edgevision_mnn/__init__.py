@@ -141,8 +141,7 @@ class MnnConverter:
         with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
             model, made = Path(folder, "model.onnx"), Path(folder, "model.mnn")
             model.write_bytes(onnx.content)
-            words = ["-f", "ONNX", "--modelFile", model.name, "--MNNModel", made.name, "--bizCode", "ev"]
-            command = [sys.executable, "-c", _CONVERTER, *words, *_WEIGHTS[precision]]
+            command = converter_command(model.name, made.name, precision)
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
             if done.returncode != 0 or not made.is_file():
                 last = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()][-1:]
@@ -150,6 +149,12 @@ class MnnConverter:
             identifier = mnn.get_model_uuid(str(made)).encode()
             content = made.read_bytes()
         return Artifact(self.format, precision, {made.name: content.replace(identifier, _NO_IDENTIFIER)})
+
+
+def converter_command(model: str, made: str, precision: str) -> list[str]:
+    """The command that converts an ONNX file."""
+    words = ["-f", "ONNX", "--modelFile", model, "--MNNModel", made, "--bizCode", "ev"]
+    return [sys.executable, "-c", _CONVERTER, *words, *_WEIGHTS[precision]]
 
 
 def _mnn() -> Any:

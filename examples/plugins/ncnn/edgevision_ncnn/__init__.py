@@ -136,7 +136,7 @@ class NcnnConverter:
             model = Path(folder, "model.onnx")
             model.write_bytes(onnx.content)
             shapes = ",".join(str(list(spec.with_batch(1))).replace(" ", "") for spec in source.inputs)
-            command = [_pnnx(), model.name, f"inputshape={shapes}", f"fp16={int(precision == 'float16')}"]
+            command = converter_command(model.name, shapes, precision)
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
             param, weights = model.with_name("model.ncnn.param"), model.with_name("model.ncnn.bin")
             if done.returncode != 0 or not param.is_file():
@@ -156,6 +156,11 @@ def _with_interface(text: str, source: Source) -> str:
         c, h, w = spec.shape[1:]
         text = re.sub(rf"^(Input +{re.escape(spec.name)} .*?) *$", rf"\1 0={w} 1={h} 2={c}", text, flags=re.M)
     return text
+
+
+def converter_command(model: str, shapes: str, precision: str) -> list[str]:
+    """The command that converts an ONNX file, whose inputs have these shapes, such as ``[1,8,8,3]``."""
+    return [_pnnx(), model, f"inputshape={shapes}", f"fp16={int(precision == 'float16')}"]
 
 
 def _ncnn() -> Any:
