@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgevision.decoder import Floats
 from edgevision.errors import OptionError
-from edgevision.explaining.attribution import MaskedRuns, Progress, ScoreOf, attribution
+from edgevision.explaining.attribution import Attribution, MaskedRuns, Progress, ScoreOf, attribution
 from edgevision.explaining.explanation import Explanation
 from edgevision.explaining.faithfulness import ExplanationCurves, curves
 from edgevision.explaining.perturbation import Perturbation
@@ -66,6 +66,18 @@ def explained(
     """The explanation of a score of one image, in pixels of that image."""
     runs = masked_runs(session, frame, aim, settings.fill)
     found = attribution(runs, settings, progress)
+    return explanation_of(found, session, frame, aim, settings, bundle_digest)
+
+
+def explanation_of(
+    found: Attribution,
+    session: CheckedSession,
+    frame: Frame,
+    aim: Aim,
+    settings: ExplainSettings,
+    bundle_digest: str | None = None,
+) -> Explanation:
+    """A map at the size of the network's input as one in pixels of the image."""
     return Explanation(
         over_image(found.map, aim.preprocess, frame.size_wh),
         aim.label,
