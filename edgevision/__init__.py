@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from edgevision.evidence.attention import AttentionDrift as AttentionDrift
     from edgevision.evidence.attention import AttentionReference as AttentionReference
     from edgevision.evidence.attention import AttentionSpecification as AttentionSpecification
+    from edgevision.evidence.attention import Faithfulness as Faithfulness
     from edgevision.evidence.attention import MeanOfImages as MeanOfImages
     from edgevision.evidence.attention import MovedAttention as MovedAttention
     from edgevision.evidence.operating_points import Curve as Curve
@@ -246,6 +247,7 @@ _NAMES = {
         "AttentionDrift",
         "AttentionReference",
         "AttentionSpecification",
+        "Faithfulness",
         "MeanOfImages",
         "MovedAttention",
     ),

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgevision.conversion.candidates import Trial
+from edgevision.conversion.reference import Reference
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import NotShownError, OptionError
 from edgevision.evaluation.attention import SourceAttention
+from edgevision.evaluation.attention_checks import OtherMaps
 from edgevision.evaluation.run import Examples
 from edgevision.evidence.attention import AttentionSpecification
 from edgevision.evidence.bounds import Complement, ShareBound, needed
@@ -31,18 +33,23 @@ class AttentionCheck:
     def measure(
         cls,
         specification: AttentionSpecification,
-        model: Any,
-        examples: Examples,
+        reference: Reference,
         on_done: Callable[[int], None],
     ) -> AttentionCheck:
-        """Make the maps of the source, as a model of its task; raises as `check_attention`.
+        """Make the maps of the source; raises as `check_attention`.
+
+        Args:
+            specification: how.
+            reference: the source.
+            on_done: called after each image.
 
         Raises:
             InputError: an image can no longer be read.
             OptionError: no image has a map that says something.
         """
-        images = explainable(model, examples)
-        return cls(SourceAttention.measure(specification, model, images, on_done))
+        images = explainable(reference.model, reference.examples)
+        others = OtherMaps.of(reference.source, reference.evaluator)
+        return cls(SourceAttention.measure(specification, reference.model, images, others, on_done))
 
     @property
     def images(self) -> int:

@@ -75,6 +75,7 @@ def _moved(
         image = viewable(frame, mapping)
         source = next(one for one in attention.maps if one.place == place)
         maps: dict[str, Floats | None] = {SOURCE: source.map}
+        maps |= {f"{SOURCE}, {method}": found for method, found in source.gradients.items()}
         for trial, pairs in zip(trials, by_place, strict=True):
             maps[trial.id] = pairs[place].artifact if place in pairs else None
         yield [

@@ -290,9 +290,7 @@ class Conversion:
             return None
         images = _explained(specification, self.sets)
         self.steps.next("explaining the source", Stage.ATTENTION, images)
-        return AttentionCheck.measure(
-            specification, reference.model, self.sets.evaluation, self.steps.measured
-        )
+        return AttentionCheck.measure(specification, reference, self.steps.measured)
 
     def _candidate_builder(self) -> CandidateBuilder:
         calibration, data = self.sets.calibration, None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.decoder import Floats
 from edgevision.errors import OptionError
+from edgevision.evaluation.attention_checks import OtherMaps, gains
 from edgevision.evidence.attention import (
     AttentionDrift,
     AttentionReference,
     AttentionSpecification,
+    Faithfulness,
     MeanOfImages,
     MovedAttention,
 )
@@ -26,7 +28,14 @@ from edgevision.explaining.faithfulness import rank_correlation, top_overlap
 from edgevision.explaining.settings import ExplainSettings
 from edgevision.imaging.decode import as_frame
 from edgevision.imaging.preprocess import Preprocessor
-from edgevision.metrics.intervals import Groups, share_by_image
+from edgevision.metrics.intervals import (
+    Groups,
+    Interval,
+    interval_of,
+    mean_method,
+    share_by_image,
+    share_mean,
+)
 from edgevision.tasks.explainable_model import ExplainableModel
 from edgevision.tasks.explained_input import ExplainedInput
 
@@ -36,6 +45,8 @@ OnDone = Callable[[int], None]
 NOTHING_FOUND = "in which the source finds nothing"
 NOISE = "whose map of the source is mostly noise"
 _MOST_WORST = 20
+#: Images of which a network with shuffled weights makes maps: whether these differ is seen on few.
+_MOST_SHUFFLED = 8
 #: Pixels of the longer side of maps that are kept for pictures.
 _KEPT_SIDE = 64
 _DIGITS = 6
@@ -54,6 +65,7 @@ class SourceMap:
         map: float32 (h, w), over the part of the network's input that the image covers.
         box_xyxy: of an object, in pixels of the image.
         preprocess: says which part of the image that is.
+        gradients: method -> map from the gradients of the source, as `map`.
     """
 
     place: int
@@ -64,6 +76,7 @@ class SourceMap:
     map: Floats
     box_xyxy: tuple[float, float, float, float] | None
     preprocess: Preprocessor
+    gradients: Mapping[str, Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +115,7 @@ class SourceAttention:
         specification: AttentionSpecification,
         model: ExplainableModel[Any],
         images: ImageSet,
+        others: OtherMaps,
         on_done: OnDone,
     ) -> SourceAttention:
         """Make the maps of the source.
@@ -110,6 +124,7 @@ class SourceAttention:
             specification: how.
             model: the source.
             images: the evaluation set, of which a sample is drawn.
+            others: maps of the source by other means.
             on_done: called after each image.
 
         Raises:
@@ -117,7 +132,7 @@ class SourceAttention:
             OptionError: no image has a map that says something.
         """
         sample = images.sample(int(specification.images), int(specification.seed))
-        maps, others = list[SourceMap](), list[Floats]()
+        maps, checks = list[SourceMap](), list[_Checks]()
         left_out = Counter[str]()
         for place, image in enumerate(sample):
             settings = _settings(specification, place)
@@ -130,18 +145,17 @@ class SourceAttention:
                 if (found.reliability or 0.0) < specification.least_reliability:
                     left_out[NOISE] += 1
                 else:
-                    maps.append(_source_map(place, explained, found, settings))
-                    other = _settings(specification, place + len(sample), found.samples)
-                    others.append(explained.map(other).map.astype(np.float32))
+                    maps.append(_source_map(place, explained, found, settings, others))
+                    second = _settings(specification, place + len(sample), found.samples)
+                    shuffled = others.shuffled if len(maps) <= _MOST_SHUFFLED else None
+                    checks.append(_checked(maps[-1], explained, found, (settings, second), shuffled))
             on_done(place + 1)
         if not maps:
             reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
             raise OptionError(
                 f"attention drift cannot be measured on the {len(sample)} images of the sample: {reasons}; "
-                "raise the budget of the maps, or leave out --attention and --max-attention-drift"
+                "raise --attention-runs, or remove --attention and --max-attention-drift"
             )
-        pairs = [(one.map, other) for one, other in zip(maps, others, strict=True)]
-        correlations, overlaps = _alike(pairs)
         groups = _groups(sample, maps)
         evidence = AttentionReference(
             sampled=len(sample),
@@ -151,8 +165,14 @@ class SourceAttention:
             cells=int(specification.cells),
             seed=int(specification.seed),
             fill=ExplainSettings.fill,
-            noise=_drift(correlations, groups),
-            noise_overlap=_mean(overlaps, groups),
+            noise=_drift([one.noise.correlation for one in checks], groups),
+            noise_overlap=_mean([one.noise.overlap for one in checks], groups),
+            faithfulness=_faithfulness([one.gains for one in checks], groups),
+            shuffled=_drift_of_some([one.shuffled for one in checks], groups),
+            gradients={
+                name: _drift([rank_correlation(one.map, one.gradients[name]) for one in maps], groups)
+                for name in maps[0].gradients
+            },
         )
         return cls(specification, sample, tuple(maps), evidence)
 
@@ -173,36 +193,92 @@ class SourceAttention:
             InferenceError: a runtime failed.
         """
         sample = self.sample.at([one.place for one in self.maps])
-        pairs, scores = list[tuple[Floats, Floats | None]](), list[float]()
+        names = self.sample.shown_names
+        rows = list[tuple[MovedAttention, MapPair]]()
+        ahead = list[tuple[float, float]]()
         for number, (image, source) in enumerate(zip(sample, self.maps, strict=True), 1):
             settings = _settings(self.specification, source.place, source.samples)
             try:
                 explained = ExplainedInput.of(model, as_frame(image), source.target, settings)
             except OptionError:  # the artifact does not find this class at all
-                pairs.append((source.map, None))
-                scores.append(0.0)
+                found, score, alike = None, 0.0, _Alike(0.0, 0.0)
+                ahead.append((0.0, 0.0))
             else:
-                found = explained.map(settings)
-                pairs.append((source.map, found.map.astype(np.float32)))
-                scores.append(found.score)
+                attribution = explained.map(settings)
+                found, score = attribution.map.astype(np.float32), attribution.score
+                alike = _Alike.of(source.map, found)
+                ahead.append(gains(explained, attribution, settings))
+            scores = source.score, score
+            moved = MovedAttention(names[source.place], source.label, *alike, *scores)
+            rows.append((moved, MapPair(source, _reduced(found))))
             on_done(number)
-        correlations, overlaps = _alike(pairs)
         groups = _groups(self.sample, self.maps)
-        worst = np.argsort(correlations, kind="stable")
-        names = self.sample.shown_names
-        rows = tuple(
-            MovedAttention(
-                names[self.maps[place].place],
-                self.maps[place].label,
-                float(correlations[place]),
-                float(overlaps[place]),
-                self.maps[place].score,
-                scores[place],
-            )
-            for place in worst[:_MOST_WORST]
+        evidence = AttentionDrift(
+            _drift([moved.correlation for moved, _ in rows], groups),
+            _mean([moved.overlap for moved, _ in rows], groups),
+            _faithfulness(ahead, groups),
+            (),
         )
-        kept = tuple(MapPair(self.maps[place], _reduced(pairs[place][1])) for place in worst)
-        return AttentionDrift(_drift(correlations, groups), _mean(overlaps, groups), rows), kept
+        rows.sort(key=lambda row: row[0].correlation)
+        worst = tuple(moved for moved, _ in rows[:_MOST_WORST])
+        return replace(evidence, worst=worst), tuple(pair for _, pair in rows)
+
+
+class _Alike(NamedTuple):
+    """How alike two maps of an image are.
+
+    Attributes:
+        correlation: of their ranks, -1…1.
+        overlap: of the tenth of the pixels that matters most to each, 0…1.
+    """
+
+    correlation: float
+    overlap: float
+
+    @classmethod
+    def of(cls, one: Floats, other: Floats) -> _Alike:
+        return cls(round(rank_correlation(one, other), _DIGITS), top_overlap(one, other))
+
+
+class _Checks(NamedTuple):
+    """Checks of the map of one image by the source.
+
+    Attributes:
+        noise: likeness to a second map, with other masks.
+        gains: by insertion and deletion, over a random map.
+        shuffled: rank correlation with the map of the network with shuffled weights; `None` if not made.
+    """
+
+    noise: _Alike
+    gains: tuple[float, float]
+    shuffled: float | None
+
+
+def _checked(
+    source: SourceMap,
+    explained: ExplainedInput,
+    found: Attribution,
+    settings: tuple[ExplainSettings, ExplainSettings],
+    shuffled: ExplainableModel[Any] | None,
+) -> _Checks:
+    """The checks of a map that was made with the first settings; the second are of another one."""
+    first, second = settings
+    noise = _Alike.of(source.map, explained.map(second).map.astype(np.float32))
+    correlation = None
+    if shuffled is not None:
+        same = replace(first, budget=found.samples, reliability=1.0)
+        correlation = _shuffled_correlation(source, explained, same, shuffled)
+    return _Checks(noise, gains(explained, found, first), correlation)
+
+
+def _shuffled_correlation(
+    source: SourceMap, explained: ExplainedInput, settings: ExplainSettings, model: ExplainableModel[Any]
+) -> float:
+    try:
+        other = ExplainedInput.of(model, explained.frame, source.target, settings)
+    except OptionError:  # it finds nothing
+        return 0.0
+    return rank_correlation(source.map, other.map(settings).map.astype(np.float32))
 
 
 def _settings(
@@ -218,13 +294,13 @@ def _settings(
 
 
 def _source_map(
-    place: int, explained: ExplainedInput, found: Attribution, settings: ExplainSettings
+    place: int, explained: ExplainedInput, found: Attribution, settings: ExplainSettings, others: OtherMaps
 ) -> SourceMap:
     target = explained.target_of(explained.explanation(found, settings))
     aim = explained.aim
     return SourceMap(
         *(place, target, aim.label, found.score, found.samples, found.map.astype(np.float32)),
-        *(aim.box_xyxy, aim.preprocess),
+        *(aim.box_xyxy, aim.preprocess, others.gradients(explained, int(settings.cells))),
     )
 
 
@@ -236,23 +312,32 @@ def _reduced(found: Floats | None) -> Floats | None:
     return np.asarray(cv2.resize(found, size_wh, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _alike(
-    pairs: Sequence[tuple[Floats, Floats | None]],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rank correlation and overlap of each pair of maps; both 0 where there is no second one."""
-    correlations = [0.0 if other is None else rank_correlation(one, other) for one, other in pairs]
-    overlaps = [0.0 if other is None else top_overlap(one, other) for one, other in pairs]
-    return np.array(correlations), np.array(overlaps)
-
-
 def _groups(sample: ImageSet, maps: Sequence[SourceMap]) -> Groups | None:
     return None if sample.groups is None else sample.groups[[one.place for one in maps]]
 
 
-def _drift(correlations: NDArray[np.float64], groups: Groups | None) -> MeanOfImages:
-    drifts = np.clip(1.0 - correlations, 0.0, 1.0)
-    return _mean(np.round(drifts, _DIGITS), groups)  # two equal maps differ by rounding
+def _drift(correlations: Sequence[float], groups: Groups | None) -> MeanOfImages:
+    return _mean([min(1.0, 1.0 - one) for one in correlations], groups)
 
 
-def _mean(values: NDArray[np.float64], groups: Groups | None) -> MeanOfImages:
-    return MeanOfImages(float(values.mean()), share_by_image(values, groups=groups))
+def _drift_of_some(correlations: Sequence[float | None], groups: Groups | None) -> MeanOfImages | None:
+    """Of the images that have a correlation; `None` if none has."""
+    places = [place for place, one in enumerate(correlations) if one is not None]
+    some = [one for one in correlations if one is not None]
+    return _drift(some, None if groups is None else groups[places]) if some else None
+
+
+def _mean(values: Sequence[float], groups: Groups | None) -> MeanOfImages:
+    shares = np.round(np.clip(values, 0.0, 1.0), _DIGITS)  # two equal maps differ by rounding
+    return MeanOfImages(float(shares.mean()), share_by_image(shares, groups=groups))
+
+
+def _faithfulness(ahead: Sequence[tuple[float, float]], groups: Groups | None) -> Faithfulness:
+    return Faithfulness(*(_mean_difference(values, groups) for values in np.array(ahead).T))
+
+
+def _mean_difference(values: NDArray[np.float64], groups: Groups | None) -> MeanOfImages:
+    differences = np.clip(values, -1.0, 1.0)
+    mean = share_mean(differences, np.ones(len(differences)), groups, lowest=-1.0)
+    interval = interval_of(mean, groups) or Interval(-1.0, 1.0, mean_method(groups))
+    return MeanOfImages(float(differences.mean()), interval)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import OptionError
@@ -72,7 +72,7 @@ class AttentionSpecification:
 
 @dataclass(frozen=True)
 class MeanOfImages:
-    """A mean over images of a value that is 0…1.
+    """A mean over images of a value that is 0…1, or of a difference of two such.
 
     Attributes:
         value: the mean.
@@ -88,6 +88,25 @@ class MeanOfImages:
 
 
 @dataclass(frozen=True)
+class Faithfulness:
+    """How far the maps of a model are ahead of random ones of the same smoothness, -1…1.
+
+    Attributes:
+        insertion: the mean score while pixels are shown, those that matter most first (Petsiuk et al. 2018):
+            of the map, less that of a random one.
+        deletion: the mean score while they are hidden in this order: of a random map, less that of the map.
+    """
+
+    insertion: MeanOfImages
+    deletion: MeanOfImages
+
+    @property
+    def shown(self) -> bool:
+        """True if the images show that the maps are ahead of random ones in both."""
+        return self.insertion.interval.low > 0 and self.deletion.interval.low > 0
+
+
+@dataclass(frozen=True)
 class AttentionReference:
     """Maps of the source, which those of its artifacts are compared with.
 
@@ -100,6 +119,12 @@ class AttentionReference:
         noise: drift between two maps of the source itself with different masks: what the choice of masks
             alone changes. Two models are compared with the same masks, so that it mostly cancels.
         noise_overlap: likewise, of `AttentionDrift.overlap`.
+        faithfulness: of these maps.
+        shuffled: drift to the maps of the same network with its weights in random order, with the same masks
+            (Adebayo et al. 2018): near 0, the maps would not depend on what was learned. `None` if the source
+            cannot be shuffled.
+        gradients: method -> drift to the map by that method from the gradients of the source: how far two
+            ways of explaining the same model differ. Empty where the score has none.
     """
 
     sampled: int
@@ -111,6 +136,26 @@ class AttentionReference:
     fill: str
     noise: MeanOfImages
     noise_overlap: MeanOfImages
+    faithfulness: Faithfulness
+    shuffled: MeanOfImages | None = None
+    gradients: Mapping[str, MeanOfImages] = field(default_factory=dict)
+
+    @property
+    def other_maps(self) -> list[tuple[str, MeanOfImages]]:
+        """(maps, drift from the source's) of all that the source's own are compared with."""
+        shuffled = [] if self.shuffled is None else [("source, shuffled weights", self.shuffled)]
+        gradients = [(f"source, {method}", drift) for method, drift in self.gradients.items()]
+        return [("source, other masks", self.noise), *shuffled, *gradients]
+
+    @property
+    def doubts(self) -> list[str]:
+        """Reasons to doubt that these maps are explanations, in words; empty without any."""
+        doubts = []
+        if not self.faithfulness.shown:
+            doubts.append("the images do not show that the maps are ahead of random ones")
+        if self.shuffled is not None and self.shuffled.interval.high <= self.noise.interval.low:
+            doubts.append("a network with shuffled weights has the same maps")
+        return doubts
 
     @property
     def measured_on(self) -> str:
@@ -147,36 +192,47 @@ class AttentionDrift:
     Attributes:
         drift: 1 minus the rank correlation of the two maps of an image, at most 1; the mean over images.
         overlap: of the tenth of the pixels that matters most to each, intersection over union; likewise.
+        faithfulness: of the artifact's maps.
         worst: the images with the largest drift, that first; 20 at most.
     """
 
     drift: MeanOfImages
     overlap: MeanOfImages
+    faithfulness: Faithfulness
     worst: tuple[MovedAttention, ...]
 
     def verdict(self, noise: MeanOfImages) -> str:
-        """What the drift says beside what masks alone change, in words."""
+        """The drift beside what masks alone change, in words."""
         if self.drift.interval.low > noise.interval.high:
-            return "moved beyond what other masks would change"
-        if self.drift.value <= noise.value:
-            return "not moved: less than other masks would change"
-        return "about as much as other masks would change"
+            return "moved more than other masks would change"
+        if self.drift.interval.high < noise.interval.low:
+            return "moved less than other masks would change"
+        return "not told apart from what other masks would change"
 
 
 def attention_reference_from(row: Mapping[str, Any] | None) -> AttentionReference | None:
-    """What `dataclasses.asdict` made of it."""
+    """The evidence from a document that `dataclasses.asdict` made."""
     if row is None:
         return None
-    means = {name: _mean(row[name]) for name in ("noise", "noise_overlap")}
+    shuffled = row["shuffled"]
+    means: dict[str, Any] = {name: _mean(row[name]) for name in ("noise", "noise_overlap")}
+    means["faithfulness"] = _faithfulness(row["faithfulness"])
+    means["shuffled"] = None if shuffled is None else _mean(shuffled)
+    means["gradients"] = {name: _mean(one) for name, one in row["gradients"].items()}
     return AttentionReference(**{**row, **means})
 
 
 def attention_drift_from(row: Mapping[str, Any] | None) -> AttentionDrift | None:
-    """What `dataclasses.asdict` made of it."""
+    """The evidence from a document that `dataclasses.asdict` made."""
     if row is None:
         return None
     worst = tuple(MovedAttention(**one) for one in row["worst"])
-    return AttentionDrift(_mean(row["drift"]), _mean(row["overlap"]), worst)
+    means = _mean(row["drift"]), _mean(row["overlap"])
+    return AttentionDrift(*means, _faithfulness(row["faithfulness"]), worst)
+
+
+def _faithfulness(row: Mapping[str, Any]) -> Faithfulness:
+    return Faithfulness(_mean(row["insertion"]), _mean(row["deletion"]))
 
 
 def _mean(row: Mapping[str, Any]) -> MeanOfImages:

@@ -100,7 +100,7 @@ def masked_runs(session: CheckedSession, frame: Frame, aim: Aim, fill: str) -> M
     row = np.zeros(preprocessing.image_shape, spec.dtype)
     aim.preprocess.put(frame, row)
     channels_first = preprocessing.layout == "nchw"
-    perturbation = Perturbation(row, channels_first, _seen_xyxy(aim.preprocess, frame.size_wh), fill)
+    perturbation = Perturbation(row, channels_first, seen_xyxy(aim.preprocess, frame.size_wh), fill)
     return MaskedRuns(session, spec.name, perturbation, aim.score_of)
 
 
@@ -116,13 +116,14 @@ def over_image(found: NDArray[np.float64], preprocess: Preprocessor, size_wh: tu
 def _in_image(preprocess: Preprocessor, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
     """The part of the image that the network sees, in whole pixels: one at least."""
     placement = placement_of(preprocess.preprocessing, size_wh)
-    corners = placement.to_image(np.array([_seen_xyxy(preprocess, size_wh)], np.float64))[0]
+    corners = placement.to_image(np.array([seen_xyxy(preprocess, size_wh)], np.float64))[0]
     left, top, right, bottom = (int(value) for value in np.rint(corners))
     left, top = min(left, size_wh[0] - 1), min(top, size_wh[1] - 1)
     return left, top, max(left + 1, right), max(top + 1, bottom)
 
 
-def _seen_xyxy(preprocess: Preprocessor, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
+def seen_xyxy(preprocess: Preprocessor, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The part of the network's input that an image of a size covers, in whole pixels."""
     placement = placement_of(preprocess.preprocessing, size_wh)
     left, top = (int(value) for value in placement.seen_low[:2])
     right, bottom = (int(value) for value in placement.seen_high[:2])

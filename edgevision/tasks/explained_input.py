@@ -10,7 +10,7 @@ from edgevision.explaining.explanation import Explanation
 from edgevision.explaining.settings import ExplainSettings
 from edgevision.imaging.frame import Frame
 from edgevision.tasks.explainable_model import ExplainableModel
-from edgevision.tasks.explained import Aim, explanation_of, masked_runs
+from edgevision.tasks.explained import Aim, explanation_of, masked_runs, seen_xyxy
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,13 @@ class ExplainedInput:
         aim = model._aim(frame, target)
         return cls(model, frame, aim, masked_runs(model.session, frame, aim, settings.fill))
 
+    @property
+    def seen_xyxy(self) -> tuple[int, int, int, int]:
+        """The part of the network's input that the image covers."""
+        return seen_xyxy(self.aim.preprocess, self.frame.size_wh)
+
     def map(self, settings: ExplainSettings) -> Attribution:
-        """What the score rests on, over the part of the network's input that the image covers."""
+        """The parts that the score rests on, over the part of the network's input that the image covers."""
         return attribution(self.runs, settings, None)
 
     def explanation(self, found: Attribution, settings: ExplainSettings) -> Explanation:
@@ -47,5 +52,5 @@ class ExplainedInput:
         return explanation_of(found, self.model.session, self.frame, self.aim, settings)
 
     def target_of(self, explanation: Explanation) -> Any:
-        """What to pass to `of` of another model to explain the same class or object."""
+        """The target of `of` with which another model explains the same class or object."""
         return self.model._target_of(explanation)

@@ -154,11 +154,20 @@ def _echo_attention(evidence: Evidence) -> None:
         (name, str(one.drift), str(one.overlap), one.verdict(source.noise), _most_moved(one))
         for name, one in measured
     ]
-    rows.append(("source, other masks", str(source.noise), str(source.noise_overlap), "", ""))
+    (noise, *others) = source.other_maps
+    rows.append((noise[0], str(noise[1]), str(source.noise_overlap), "", ""))
+    rows += [(name, str(drift), "", "", "") for name, drift in others]
     level_text = confidence_of([source.noise.interval])
     header = ("model", f"drift ({level_text})", f"overlap of the top 10 % ({level_text})", "attention")
     echo_table((*header, "most on"), rows)
     _echo_methods(methods_of([("drift, overlap", source.noise.interval)]))
+    models = [(name, one.faithfulness) for name, one in measured] + [("source", source.faithfulness)]
+    echo_line("maps compared with random ones, by the mean score while their pixels are shown or hidden")
+    echo_table(
+        ("model", "ahead by insertion", "ahead by deletion"),
+        [(name, str(one.insertion), str(one.deletion)) for name, one in models],
+    )
+    _echo_warnings([("attention", tuple(source.doubts))])
 
 
 def _most_moved(found: AttentionDrift) -> str:
