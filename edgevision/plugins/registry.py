@@ -458,9 +458,11 @@ class Registry:
         """
         groups: dict[str, list[tuple[str, Any]]] = {}
         for plugin, item in self._ask(hook, only):
+            provider = self.provider_of(plugin)
             try:
-                with Door(self.provider_of(plugin), hook):
-                    wrong = wrong_item(hook, item)
+                with Door(provider, hook):
+                    # EdgeVision's own have tests instead: to read the schema of a task costs a load 0.6 ms.
+                    wrong = "" if provider.is_own else wrong_item(hook, item)
                     name = "" if wrong else item.name
             except PluginFailedError as error:
                 self.record(plugin, str(error))

@@ -18,12 +18,13 @@ def wrong_item(hook: str, item: Any) -> str:
     Raises:
         Exception: whatever an attribute of the item raises.
     """
-    members = MEMBERS[hook]
-    missing = [member for member in members if not hasattr(item, member)]
+    absent = object()
+    found = {member: getattr(item, member, absent) for member in MEMBERS[hook]}
+    missing = [member for member, value in found.items() if value is absent]
     if missing:
         return f"{type(item).__name__} without {', '.join(missing)}"
-    for member, check in members.items():
-        wrong = check(getattr(item, member))
+    for member, check in MEMBERS[hook].items():
+        wrong = check(found[member])
         if wrong:
             return f"{type(item).__name__} with the {member} {wrong}"
     return ""
