@@ -17,7 +17,7 @@ from edgevision.datasets.image_sets import ImageSet
 from edgevision.decoder import Floats
 from edgevision.drawing.explanations import draw_map
 from edgevision.drawing.sizes import shrunk
-from edgevision.errors import OptionError
+from edgevision.errors import NothingFoundError
 from edgevision.evaluation.attention import SourceAttention, SourceMap
 from edgevision.explaining.settings import ExplainSettings
 from edgevision.imaging.decode import as_frame
@@ -111,7 +111,7 @@ def _own(models: Mapping[str, Any], name: str, frame: Frame, settings: ExplainSe
     for model, network in models.items():
         try:
             explained = ExplainedInput.of(network, frame, None, settings)
-        except OptionError:  # it finds nothing in this image
+        except NothingFoundError:  # it finds nothing in this image
             continue
         found = explained.explanation(explained.map(settings), settings)
         image = viewable(frame, network.preprocessing.mapping)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.decoder import Floats
-from edgevision.errors import OptionError
+from edgevision.errors import NothingFoundError, OptionError
 from edgevision.evaluation.attention_checks import OtherMaps, gains
 from edgevision.evidence.attention import (
     AttentionDrift,
@@ -138,7 +138,7 @@ class SourceAttention:
             settings = _settings(specification, place)
             try:
                 explained = ExplainedInput.of(model, as_frame(image), None, settings)
-            except OptionError:
+            except NothingFoundError:
                 left_out[NOTHING_FOUND] += 1
             else:
                 found = explained.map(settings)
@@ -200,7 +200,7 @@ class SourceAttention:
             settings = _settings(self.specification, source.place, source.samples)
             try:
                 explained = ExplainedInput.of(model, as_frame(image), source.target, settings)
-            except OptionError:  # the artifact does not find this class at all
+            except NothingFoundError:  # the artifact does not find this class at all
                 found, score, alike = None, 0.0, _Alike(0.0, 0.0)
                 ahead.append((0.0, 0.0))
             else:
@@ -276,7 +276,7 @@ def _shuffled_correlation(
 ) -> float:
     try:
         other = ExplainedInput.of(model, explained.frame, source.target, settings)
-    except OptionError:  # it finds nothing
+    except NothingFoundError:  # it finds nothing
         return 0.0
     return rank_correlation(source.map, other.map(settings).map.astype(np.float32))
 

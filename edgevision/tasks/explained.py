@@ -20,7 +20,7 @@ from edgevision.imaging.frame import Frame
 from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessor
 from edgevision.session import CheckedSession
-from edgevision.system.arguments import instance
+from edgevision.system.arguments import array, instance
 from edgevision.system.numeric import is_whole
 from edgevision.system.shown import shown
 from edgevision.tasks.base import where_it_ran
@@ -139,14 +139,17 @@ def curves_of(
 ) -> ExplanationCurves:
     """Insertion and deletion of a map over an image."""
     width, height = frame.size_wh
-    if explanation.map.shape != (height, width):
+    found = array(explanation.map, "explanation", "biuf")
+    if not np.isfinite(found).all():
+        raise OptionError("explanation: its map has values that are not finite; pass one of this model's own")
+    if found.shape != (height, width):
         raise OptionError(
-            f"explanation: its map is {explanation.map.shape}, and the image ({height}, {width}); pass the "
+            f"explanation: its map is {found.shape}, and the image ({height}, {width}); pass the "
             "image that it explains"
         )
     runs = masked_runs(session, frame, aim, explanation.settings.fill)
     left, top, right, bottom = _in_image(aim.preprocess, frame.size_wh)
-    part = np.ascontiguousarray(explanation.map[top:bottom, left:right], np.float32)
+    part = np.ascontiguousarray(found[top:bottom, left:right], np.float32)
     of_input = cv2.resize(part, runs.size_hw[::-1], interpolation=cv2.INTER_AREA)
     return curves(runs, of_input, steps)
 
