@@ -52,7 +52,12 @@ _UNRELIABLE = 0.8
 @click.argument("images", nargs=-1, required=True, type=PATH)
 @under(
     "Explanation",
-    option("--for", "target", metavar="LABEL", help="Class to explain. Default: the best one."),
+    option(
+        "--for",
+        "target",
+        metavar="LABEL",
+        help="Class to explain, or value of a regression. Default: the best, the first.",
+    ),
     option("--method", type=click.Choice(METHODS), help="How parts of the image are hidden. Default: rise."),
     option(
         "--budget",
