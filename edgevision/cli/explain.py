@@ -56,7 +56,7 @@ _UNRELIABLE = 0.8
         "--for",
         "target",
         metavar="LABEL",
-        help="Class to explain, or value of a regression. Default: the best, the first.",
+        help="Class to explain, or value of a regression. Default: the best class, the first value.",
     ),
     option("--method", type=click.Choice(METHODS), help="How parts of the image are hidden. Default: rise."),
     option(
@@ -113,7 +113,8 @@ def command(
     with network:
         if not isinstance(network, ExplainableModel):
             raise OptionError(
-                f"{model}: classes and objects are explained, and this model is a {type(network).__name__}"
+                f"{model}: answers of a {type(network).__name__} are not explained; those of classifiers, "
+                "detectors, segmentations of whole images, regressions and embeddings are"
             )
         with progress_on(sys.stderr) as progress:
             for place, file in enumerate(found.images, 1):

@@ -123,6 +123,6 @@ def explainable(model: Any, examples: Examples) -> ImageSet:
     if isinstance(model, ExplainableModel) and isinstance(examples, ImageSet):
         return examples
     raise OptionError(
-        f"attention: classes and objects are explained, and this model is a {type(model).__name__}; remove "
-        "--attention and --max-attention-drift"
+        f"attention: answers of a {type(model).__name__} are not explained; remove --attention and "
+        "--max-attention-drift"
     )

@@ -184,5 +184,5 @@ def test_maps_of_a_keras_model_are_compared_with_its_gradients_and_with_shuffled
 def test_seeds_and_models_that_explain_nothing_are_refused_with_the_next_step() -> None:
     from edgevision.conversion.attention import check_attention
 
-    with pytest.raises(OptionError, match="this model is an? object; remove --attention"):
+    with pytest.raises(OptionError, match="answers of a object are not explained; remove --attention"):
         check_attention(ATTENTION_OF, object(), noise_images(4), False)
