@@ -30,6 +30,7 @@ from edgevision.converter import (
     SymmetricConverter,
 )
 from edgevision.errors import ConversionError, OptionError, PluginError, ProcessError
+from edgevision.evaluation.attention import MapPair
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.run import Examples, workers_on
 from edgevision.evidence.quantization import QuantizationEvidence, RecipeComparison, named_operations
@@ -97,11 +98,13 @@ class Trial:
         candidate: the artifact.
         measured: the evidence.
         answers: its answers on the evaluation set, where they are kept for score calibration.
+        maps: what its answers rest on, where that is asked for; largest attention drift first.
     """
 
     candidate: Candidate
     measured: Measured
     answers: Sequence[Any] = ()
+    maps: tuple[MapPair, ...] = ()
 
     @property
     def id(self) -> str:

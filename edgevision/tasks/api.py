@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from edgevision.errors import InputError as InputError
     from edgevision.errors import MissingOptionError as MissingOptionError
     from edgevision.errors import MissingRuntimeError as MissingRuntimeError
+    from edgevision.errors import NothingFoundError as NothingFoundError
     from edgevision.errors import OptionError as OptionError
     from edgevision.evaluation.evaluator import Evaluator as Evaluator
     from edgevision.evaluation.ground_truth import GroundTruthPaths as GroundTruthPaths
@@ -115,7 +116,14 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "drawing.colors": ("class_color",),
     "drawing.results": ("enlarged", "with_legend"),
     "drawing.text": ("Pen",),
-    "errors": ("InferenceError", "InputError", "MissingOptionError", "MissingRuntimeError", "OptionError"),
+    "errors": (
+        "InferenceError",
+        "InputError",
+        "MissingOptionError",
+        "MissingRuntimeError",
+        "NothingFoundError",
+        "OptionError",
+    ),
     "evaluation.evaluator": ("Evaluator",),
     "evaluation.ground_truth": ("GroundTruthPaths",),
     "evaluation.image_evaluator": ("ImageEvaluator",),

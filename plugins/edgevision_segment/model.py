@@ -13,7 +13,7 @@ from edgevision.tasks.api import (
     CheckedSession,
     ExplainableModel,
     Frame,
-    OptionError,
+    NothingFoundError,
     Placement,
     Preprocessing,
     SingleRunModel,
@@ -84,7 +84,9 @@ class Segmenter(ExplainableModel[Segmentation], SingleRunModel[Segmentation]):
             class_id = class_of(target, self.labels, len(self.labels))
         where = seen & (classes == class_id)
         if not where.any():
-            raise OptionError(f"target: no pixel of class '{self.labels[class_id]}' was found in this image")
+            raise NothingFoundError(
+                f"target: no pixel of class '{self.labels[class_id]}' was found in this image"
+            )
 
         def score_of(outputs: Mapping[str, Array]) -> NDArray[np.float64]:
             rows = self._rows(outputs, len(outputs[self.task.output]))
