@@ -2,8 +2,8 @@
 
 Weights and activations are rounded as an int8 artifact rounds them, and gradients pass the rounding as if it
 were not there: Jacob et al., Quantization and Training of Neural Networks for Efficient
-Integer-Arithmetic-Only Inference, 2018. Ranges of activations are trained too: Esser et al., Learned Step Size
-Quantization, 2020.
+Integer-Arithmetic-Only Inference, 2018. Ranges of activations are trained too: Esser et al., Learned Step
+Size Quantization, 2020.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class FakeQuantize(keras.layers.Layer):  # type: ignore[misc]
         self.high = self.add_weight(name="high", trainable=False, **create)
         self.batches = self.add_weight(name="batches", trainable=False, **create)
         if not self.widest:
-            self.stretch = self.add_weight(name="stretch", **{**create, "shape": (1 if self.symmetric else 2,)})
+            factors = {**create, "shape": (1 if self.symmetric else 2,)}
+            self.stretch = self.add_weight(name="stretch", **factors)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """The rounded inputs; when training, after the range has learned from them."""
