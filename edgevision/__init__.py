@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from edgevision.artifact import QuantizationRecord as QuantizationRecord
     from edgevision.backend import ScoreSigmoids as ScoreSigmoids
     from edgevision.backend import SessionSettings as SessionSettings
+    from edgevision.batching.batch import batch as batch
+    from edgevision.batching.settings import BatchRun as BatchRun
+    from edgevision.batching.settings import BatchSettings as BatchSettings
     from edgevision.benchmarking.bench import BenchResult as BenchResult
     from edgevision.benchmarking.bench import bench as bench
     from edgevision.benchmarking.throughput import Throughput as Throughput
@@ -221,6 +224,8 @@ _NAMES = {
     "_version": ("__version__",),
     "artifact": ("Artifact", "FloatOperation", "QuantizationRecord"),
     "backend": ("ScoreSigmoids", "SessionSettings"),
+    "batching.batch": ("batch",),
+    "batching.settings": ("BatchRun", "BatchSettings"),
     "benchmarking.bench": ("BenchResult", "bench"),
     "benchmarking.throughput": ("Throughput",),
     "benchmarking.tune": ("Chosen", "Tuning", "TuningRow", "tune"),

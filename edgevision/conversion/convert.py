@@ -15,7 +15,12 @@ from edgevision.calibration.coverage import coverage_findings
 from edgevision.calibration.findings import Finding
 from edgevision.conversion.attention import AttentionCheck, check_attention
 from edgevision.conversion.attention_pictures import attention_pictures
-from edgevision.conversion.candidates import CandidateBuilder, Trial, find_converter
+from edgevision.conversion.candidates import (
+    CandidateBuilder,
+    Trial,
+    check_converter_names,
+    find_converter,
+)
 from edgevision.conversion.device_limits import unmeasured_limits
 from edgevision.conversion.example_pictures import example_pictures
 from edgevision.conversion.find_reader import find_reader
@@ -217,6 +222,7 @@ class Conversion:
         steps = _schedule(progress, plan, sets, settings.attention)
         steps.next(f"reading {request.source.name}", Stage.READING)
         source = _read(reader, request, on_activity)
+        check_converter_names(plan.artifacts, source, plugins, settings.converters)
         if not plan.searching:
             for planned in plan.artifacts:
                 find_converter(planned, source, plugins, settings.converter_choice)

@@ -29,7 +29,7 @@ class ConverterChoice(NamedTuple):
     """Which converters convert, where several can.
 
     Attributes:
-        names: of converters that are taken before others; those for other artifacts are passed over.
+        names: of converters that are taken before others; each converts to an artifact of the conversion.
         options: of the converter, besides those of the artifact's targets.
     """
 

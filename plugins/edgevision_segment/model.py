@@ -20,11 +20,11 @@ from edgevision.tasks.api import (
     TiledModel,
     Tiles,
     blended_bands,
+    grid_of,
     placement_of,
 )
 from edgevision_segment.description import SegmentTask
-from edgevision_segment.resampling import Floats, grid_of
-from edgevision_segment.scores import ScoreMap
+from edgevision_segment.scores import Floats, ScoreMap
 from edgevision_segment.segmentation import BACKGROUND, VOID, Segmentation
 
 if TYPE_CHECKING:

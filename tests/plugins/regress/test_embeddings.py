@@ -61,7 +61,7 @@ def test_agreement_is_the_cosine_and_the_nearest_image_must_have_the_same_label(
     right = evaluator.measure(source)
     assert right is not None
     assert right.metrics[0].value == 1
-    assert right.notes == ("1 images have a label of their own and are left out",)
+    assert right.notes[0] == "1 images have a label of their own and are left out"
     swapped = [source[0], source[2], source[1], source[3], source[4]]
     wrong = evaluator.measure(swapped)
     assert wrong is not None
