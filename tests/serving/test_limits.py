@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import socket
 import threading
 import time
@@ -172,7 +171,6 @@ def test_an_answer_that_nobody_takes_is_given_up(bundle: Path, monkeypatch: pyte
     asked_times = 1000
     with running(bundle, settings=ServeSettings(body_s=0.3)) as server:
         with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * asked_times)
             time.sleep(1)
             assert 0 < _all_of(connection).count(b"HTTP/1.1 200") < asked_times
@@ -294,4 +292,4 @@ def _drip(connection: socket.socket, data: bytes) -> None:
             time.sleep(0.01)
     except OSError:
         return
-    pytest.fail(f"{len(data)} bytes of a head were waited for: {json.dumps(len(data))}")
+    pytest.fail(f"{len(data)} bytes of a head were waited for")
