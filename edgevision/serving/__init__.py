@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgevision.serving.settings import ServeSettings
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+    from typing_extensions import Unpack
+
+    from edgevision.loading.load import LoadOptions
 
 __all__ = ["ServeSettings", "application"]
 
@@ -23,7 +26,7 @@ def application(
     *,
     token: str | None = None,
     settings: ServeSettings | None = None,
-    **options: Any,
+    **options: Unpack[LoadOptions],
 ) -> ASGIApp:
     """An ASGI application that answers for models, for uvicorn, Hypercorn or another server.
 
@@ -41,20 +44,20 @@ def application(
         MissingRuntimeError: Starlette is not installed.
         EdgeVisionError: a bundle cannot be loaded, as `edgevision.load`.
     """
-    from edgevision.errors import MissingRuntimeError, OptionError
+    from edgevision.errors import MissingRuntimeError
     from edgevision.loading.load import load
     from edgevision.serving.models import ServedModels, named_bundle
     from edgevision.serving.token import checked_token
-    from edgevision.system.arguments import instance
+    from edgevision.system.arguments import instance, paths
 
     try:
         from edgevision.serving.app import server_application
     except ImportError as error:
         raise MissingRuntimeError("serve", f"{error.name or error} is not installed") from error
-    if isinstance(bundles, (str, Path)):
-        raise OptionError("bundles: expected a list of paths; for one pass [path]")
+    named = [named_bundle(one) for one in paths(bundles, "bundles")]
     checked = checked_token(token)
     limits = ServeSettings() if settings is None else instance(settings, ServeSettings, "settings")
-    load_one = partial(load, **{"health_every_s": 10.0, **options})
-    models = ServedModels([named_bundle(one) for one in bundles], load_one, limits)
+    options.setdefault("health_every_s", 10.0)
+    load_one = partial(load, **options)
+    models = ServedModels(named, load_one, limits)
     return server_application(models, limits, checked)

@@ -78,6 +78,7 @@ class BatchingQueue:
     Attributes:
         joins: whether requests are run together: the network takes any batch, and answers each row as alone.
         batches, rows: how many runs there were, and rows in them.
+        in_progress: jobs that were taken and are not answered, those that wait included.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class BatchingQueue:
         self._changed = threading.Condition()
         self._closed = self._gathering = False
         self._mean_s = 0.0
-        self.batches = self.rows = 0
+        self.batches = self.rows = self.in_progress = 0
         self._threads = [
             threading.Thread(target=self._work, name=f"edgevision-serve-{number}", daemon=True)
             for number in range(slots)
@@ -121,6 +122,8 @@ class BatchingQueue:
             if len(self._jobs) >= self._capacity:
                 raise QueueFullError(self._mean_s * len(self._jobs) / len(self._threads))
             self._jobs.append(job)
+            self.in_progress += 1
+            job.done.add_done_callback(self._leave)
             self._changed.notify_all()
 
     def close(self, timeout_s: float | None = None) -> None:
@@ -131,6 +134,9 @@ class BatchingQueue:
         end_s = None if timeout_s is None else time.monotonic() + timeout_s
         for thread in self._threads:
             thread.join(None if end_s is None else max(0.0, end_s - time.monotonic()))
+
+    def _leave(self, done: Future[Any]) -> None:
+        self.in_progress -= 1
 
     def _work(self) -> None:
         while jobs := self._next():

@@ -77,6 +77,7 @@ class ServeMetrics:
 
 _OF_MODELS = {
     "edgevision_serve_queue_length": ("gauge", "Requests that wait for a slot of a model."),
+    "edgevision_serve_requests_in_progress": ("gauge", "Requests that were taken and are not answered yet."),
     "edgevision_serve_batches_total": ("counter", "Runs of a model's network for tensors."),
     "edgevision_serve_batch_rows_total": ("counter", "Rows in these runs."),
     "edgevision_serve_replacements_total": (
@@ -94,6 +95,8 @@ def _values(name: str, model: ServedModel) -> Iterator[tuple[str, int]]:
     current = model.current
     if name == "edgevision_serve_queue_length":
         yield "", current.queue.waiting
+    elif name == "edgevision_serve_requests_in_progress":
+        yield "", current.queue.in_progress
     elif name == "edgevision_serve_batches_total":
         yield "", model.batches
     elif name == "edgevision_serve_batch_rows_total":

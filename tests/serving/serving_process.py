@@ -41,8 +41,6 @@ def running(
     *bundles: str | Path, token: str | None = None, settings: ServeSettings | None = None, **options: Any
 ) -> Iterator[Running]:
     """A server in a thread of this process, as `edgevision serve` runs it."""
-    import uvicorn
-
     from edgevision.serving.app import server_application
     from edgevision.serving.connection import KEPT_ALIVE_S, bounded_protocol
 
@@ -53,21 +51,25 @@ def running(
 
     models = ServedModels([named_bundle(one) for one in bundles], load_one, limits)
     app = server_application(models, limits, token)
+    protocol = bounded_protocol(limits.connections, limits.body_s)
+    with in_uvicorn(app, http=protocol, timeout_keep_alive=KEPT_ALIVE_S) as port:
+        yield Running(port, models)
+
+
+@contextmanager
+def in_uvicorn(app: Any, **options: Any) -> Iterator[int]:
+    """An application in a thread of this process, and its port."""
+    import uvicorn
+
     with listening_on(Address("127.0.0.1", 0), "--port") as listening:
         config = uvicorn.Config(
-            app,
-            http=bounded_protocol(limits.connections, limits.body_s),
-            ws="none",
-            log_config=None,
-            log_level="critical",
-            timeout_keep_alive=KEPT_ALIVE_S,
-            timeout_graceful_shutdown=5,
+            app, ws="none", log_config=None, log_level="critical", timeout_graceful_shutdown=5, **options
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         try:
-            yield Running(listening.getsockname()[1], models)
+            yield listening.getsockname()[1]
         finally:
             server.should_exit = True
             thread.join()
