@@ -25,7 +25,7 @@ def application(
     bundles: Sequence[str | Path],
     *,
     token: str | None = None,
-    settings: ServeSettings | None = None,
+    server: ServeSettings | None = None,
     **options: Unpack[LoadOptions],
 ) -> ASGIApp:
     """An ASGI application that answers for models, for uvicorn, Hypercorn or another server.
@@ -36,7 +36,7 @@ def application(
         bundles: paths of bundles, each also as ``NAME=PATH`` or ``NAME:VERSION=PATH``.
         token: expected in the header ``Authorization: Bearer TOKEN``, 16 characters or more. `None` answers
             requests to ``localhost`` alone.
-        settings: limits.
+        server: limits of the server.
         options: keyword arguments of `edgevision.load`, for all of them. ``health_every_s`` is 10 by default.
 
     Raises:
@@ -56,7 +56,7 @@ def application(
         raise MissingRuntimeError("serve", f"{error.name or error} is not installed") from error
     named = [named_bundle(one) for one in paths(bundles, "bundles")]
     checked = checked_token(token)
-    limits = ServeSettings() if settings is None else instance(settings, ServeSettings, "settings")
+    limits = ServeSettings() if server is None else instance(server, ServeSettings, "server")
     options.setdefault("health_every_s", 10.0)
     load_one = partial(load, **options)
     models = ServedModels(named, load_one, limits)

@@ -25,7 +25,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_runs_in_a_plain_server_and_closes_its_models_at_its_end(bundle: Path) -> None:
-    app: Any = application([f"robot:3={bundle}"], settings=ServeSettings(max_batch=2), backend="tflite")
+    app: Any = application([f"robot:3={bundle}"], server=ServeSettings(max_batch=2), backend="tflite")
     with in_uvicorn(app, http="h11") as port:
         server = Running(port, None)  # type: ignore[arg-type]
         assert ask(server, "/v2/models/robot").json()["versions"] == ["3"]
@@ -48,7 +48,7 @@ def ask_closed(app: Any) -> int:
         ({"bundles": [3]}, "bundles: expected a sequence of paths, got 3 in it"),
         ({"bundles": 3}, "bundles: expected"),
         ({"bundles": ["BUNDLE"], "token": "x"}, "token: expected"),
-        ({"bundles": ["BUNDLE"], "settings": {}}, "settings: expected an object of class ServeSettings"),
+        ({"bundles": ["BUNDLE"], "server": {}}, "server: expected an object of class ServeSettings"),
         ({"bundles": ["BUNDLE"], "backend": "nowhere"}, "nowhere"),
         ({"bundles": ["BUNDLE"], "colour": "red"}, "colour"),
     ],
