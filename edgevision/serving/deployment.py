@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from functools import partial
 
+from edgevision.descriptions.datatypes import tensor_metadata
 from edgevision.errors import InferenceError, OptionError
 from edgevision.serving.batching import BatchingQueue, Job
-from edgevision.serving.datatypes import tensor_metadata
 from edgevision.serving.infer_request import InferRequest, TensorLimits
 from edgevision.serving.prediction import PredictCall, predict
 from edgevision.serving.settings import ServeSettings

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from edgevision.descriptions.datatypes import datatype_of
 from edgevision.errors import InputError
-from edgevision.serving.datatypes import datatype_of
 from edgevision.system.shown import shown
 from edgevision.system.strict_json import JsonError, read_json
 from edgevision.tensors import Array, TensorSpec, check_inputs

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edgevision.descriptions.datatypes import datatype_of
 from edgevision.errors import InferenceError
-from edgevision.serving.datatypes import datatype_of
 from edgevision.serving.infer_request import WantedOutput
 from edgevision.tensors import Array
 

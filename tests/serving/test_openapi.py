@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgevision.serving.datatypes import NUMPY_NAMES
+from edgevision.descriptions.datatypes import NUMPY_NAMES
 from edgevision.serving.token import new_token
 from serving.serving_process import Running, ask, running
 from tiny_bundles import classifier_artifact, write_artifacts

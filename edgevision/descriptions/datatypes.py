@@ -1,4 +1,4 @@
-"""Datatypes of the Open Inference Protocol, and numpy's names for them."""
+"""Datatypes of the Open Inference Protocol and of the servers that speak it, and numpy's names for them."""
 
 from __future__ import annotations
 
