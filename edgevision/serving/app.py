@@ -145,6 +145,7 @@ class _Server:
 
     async def infer(self, request: Request) -> Response:
         model = self._model(request)
+        model.current.queue.check_room()
         async with self._intake.body(request, model.current.limits.most_body_bytes) as body:
             length = request.headers.get(_JSON_LENGTH)
             is_quick = len(body) <= _QUICK or (length or "").isdigit()
@@ -180,6 +181,7 @@ class _Server:
 
     async def predict(self, request: Request) -> Response:
         model = self._model(request)
+        model.current.queue.check_room()
         async with self._intake.body(request, self._settings.max_body_bytes) as body:
             for _ in range(_TRIES):
                 deployment = self._answering(model)

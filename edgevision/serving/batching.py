@@ -109,6 +109,15 @@ class BatchingQueue:
         """Jobs that wait."""
         return len(self._jobs)
 
+    def check_room(self) -> None:
+        """Refuse a request that would find no room, before it is read.
+
+        Raises:
+            QueueFullError: as many wait as may.
+        """
+        if len(self._jobs) >= self._capacity:
+            raise QueueFullError(self._mean_s * len(self._jobs) / len(self._threads))
+
     def submit(self, job: Job) -> None:
         """Let a job wait for its turn.
 
@@ -119,8 +128,7 @@ class BatchingQueue:
         with self._changed:
             if self._closed:
                 raise QueueClosedError
-            if len(self._jobs) >= self._capacity:
-                raise QueueFullError(self._mean_s * len(self._jobs) / len(self._threads))
+            self.check_room()
             self._jobs.append(job)
             self.in_progress += 1
             job.done.add_done_callback(self._leave)
