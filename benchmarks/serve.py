@@ -234,7 +234,7 @@ def _print_beside(form: str, taken: dict[str, list[tuple[float, float]]]) -> Non
 
 
 class Load:
-    """What became of requests at random times."""
+    """Latencies by status of requests at random times."""
 
     def __init__(self) -> None:
         self.latencies_s: dict[int, list[float]] = {}

@@ -1,4 +1,4 @@
-"""What model repositories of several inference servers share: ``NAME/1/model.*``, and what clients must do."""
+"""Parts that the model repositories of several servers share: ``NAME/1/model.*``, and a note for clients."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def takes_any_batch(model: ExportedModel) -> bool:
 
 
 def client_note(model: ExportedModel, server: str) -> str:
-    """What a client of a server for tensors must do itself."""
+    """The work that a server for tensors leaves to its clients, in a sentence."""
     how = model.description.preprocessing or {}
     width, height = how["size_wh"]
     low, high = how["value_range"]

@@ -40,7 +40,7 @@ def application(
         options: keyword arguments of `edgevision.load`, for all of them. ``health_every_s`` is 10 by default.
 
     Raises:
-        OptionError: there is no bundle, or two with one name and version; or an argument is invalid.
+        OptionError: an argument is invalid, no bundle is passed, or two have one name and version.
         MissingRuntimeError: Starlette is not installed.
         EdgeVisionError: a bundle cannot be loaded, as `edgevision.load`.
     """

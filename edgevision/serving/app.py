@@ -78,7 +78,7 @@ def server_application(models: ServedModels, settings: ServeSettings, token: str
 
 
 class _Server:
-    """What is asked at each address."""
+    """The answers at each address."""
 
     def __init__(self, models: ServedModels, settings: ServeSettings) -> None:
         self._models = models
@@ -105,7 +105,7 @@ class _Server:
         return answer
 
     async def no_route(self, request: Request, error: Exception) -> Response:
-        """What is asked at an address that there is not."""
+        """Refuse a request for an address or a method that there is not."""
         self._metrics.add("none", None, getattr(error, "status_code", 404), 0.0)
         return refused(error)
 

@@ -1,4 +1,4 @@
-"""One loaded bundle, its queue, and what its requests become."""
+"""One loaded bundle and its queue."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Deployment:
         return {"platform": f"edgevision_{self.model.session.backend}", **self._metadata}
 
     def facts(self) -> dict[str, str]:
-        """What answers: the bundle's digest, the backend, the device and the precision."""
+        """Facts about the model that answers: the bundle's digest, backend, device and precision."""
         session = self.model.session
         return {
             "bundle_digest": self.model.bundle_digest or "",

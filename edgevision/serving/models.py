@@ -222,7 +222,7 @@ def _check_unique(bundles: Iterable[NamedBundle]) -> None:
 
 
 def _identity(path: Path) -> tuple[object, ...] | None:
-    """What changes when another bundle lies at a path; `None` if there is none at this moment."""
+    """Facts that change when another bundle lies at a path; `None` if there is none at this moment."""
     real = os.path.realpath(path)
     try:
         facts = Path(real).stat()

@@ -1,4 +1,4 @@
-"""What `edgevision predict` answers about the bytes of one image, for a request."""
+"""The answer of `edgevision predict` about the bytes of one image, for a request."""
 
 from __future__ import annotations
 
