@@ -48,7 +48,7 @@ from edgevision.streaming.records import ABSTAINED
 from edgevision.streaming.settings import StreamSettings
 from edgevision.streaming.sources.video_file import every_nth_frame
 from edgevision.system.in_order import in_order
-from edgevision.tasks.batches import pays
+from edgevision.tasks.batches import each_or_all, pays
 from edgevision.tasks.image_model import ImageModel
 from edgevision.tasks.kind import TaskKind, kind_of
 from edgevision.tasks.result_document import gate_of_single_images, result_document
@@ -246,7 +246,7 @@ def _results(
     pairs = zip(images, refusals, strict=True)
     frames = [image for (_, image), refusal in pairs if isinstance(image, Frame) and not refusal]
     started_s = time.perf_counter()
-    results = iter(_each_or_all(predict, frames))
+    results = iter(each_or_all(predict, frames))
     call_ms = 1e3 * (time.perf_counter() - started_s)
     rows: list[Row] = []
     for (file, image), refusal in zip(images, refusals, strict=True):
@@ -314,16 +314,6 @@ def _video_rows(
             saved = copy.path
         yield Row(name, answered.value, saved, frame.presentation_s)
     yield from damaged_before(math.inf)
-
-
-def _each_or_all(predict: Predict, images: Sequence[Frame]) -> Sequence[Result | InputError]:
-    """The results of images; where one has values that the network cannot use, of each on its own."""
-    try:
-        return predict(images)
-    except InputError as error:
-        if len(images) == 1:
-            return [error]
-    return [result for image in images for result in _each_or_all(predict, [image])]
 
 
 def _echo(block: Sequence[Row], lines: Callable[[Row, Result], Iterable[str]], as_json: bool) -> int:

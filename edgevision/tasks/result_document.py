@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from edgevision.imaging.frame import Frame
@@ -32,10 +31,8 @@ def result_document(model: ImageModel[Any], result: Any, top: int = 1) -> dict[s
 
 def gate_of_single_images(model: ImageModel[Any]) -> Callable[[Frame], str]:
     """Why an image is not answered, or an empty text: for images that do not follow each other."""
-    gate = model.input_gate
-    if gate is None:
+    if model.input_gate is None:  # its module is not imported
         return lambda frame: ""
-    from edgevision.imaging.gate import FrameGate
+    from edgevision.imaging.gate import still_image_gate
 
-    alone = replace(gate, frozen_frames=None)
-    return lambda frame: FrameGate(alone, model.preprocessing.mapping).reason(frame)
+    return still_image_gate(model.input_gate, model.preprocessing.mapping)
