@@ -1,6 +1,6 @@
 """Run every promise of reliability, and write ``docs/reliability.md``.
 
-    python benchmarks/reliability.py                          every row, as often as in CI
+    python benchmarks/reliability.py                          every row, as often as its tests do it
     python benchmarks/reliability.py --times 10 --seed 7      ten times as often, with other cases
     python benchmarks/reliability.py --row exit --row fork    some rows; the others keep their last result
 
@@ -121,7 +121,7 @@ def ended(command: Sequence[str], environment: Mapping[str, str] | None = None) 
 
 
 def fuzz(name: str) -> tuple[str, Callable[[int, int], Iterator[Outcome]]]:
-    """A kind of the fuzz harness, in parts that are as long as in CI."""
+    """A kind of the fuzz harness, in parts of as many cases as it has by itself."""
 
     def run(times: int, seed: int) -> Iterator[Outcome]:
         kind, tried, escapes = KINDS[name], 0, []
@@ -324,7 +324,7 @@ def machine() -> str:
 
 @click.command(help=__doc__)
 @click.option("--row", "names", multiple=True, type=click.Choice([row.name for row in ROWS]))
-@click.option("--times", default=1, show_default=True, help="This many times as often as in CI.")
+@click.option("--times", default=1, show_default=True, help="This many times as often.")
 @click.option(
     "--seed", default=1, show_default=True, help="With another one, the fuzz harness tries other cases."
 )

@@ -3,6 +3,7 @@
     EdgeVisionError                     1   base class
     ├── OptionError                     2   an option or argument is missing, ambiguous, or invalid
     │   ├── MissingOptionError          2   … because the model does not say what it states
+    │   ├── NothingFoundError           2   … because the model does not find it in an image
     │   └── CopyError                   2   … because a model belongs to the process that loaded it
     ├── InputError                      3   an image, a set of images, or a tensor cannot be used
     ├── SourceError                     4   a trained model cannot be read or converted
@@ -112,6 +113,10 @@ class MissingOptionError(OptionError):
         several = f"{len(questions)} options are missing: " + "; ".join(listed)
         asked = questions[0] if len(questions) == 1 else several
         super().__init__(f"{where}: {asked}" if where else asked)
+
+
+class NothingFoundError(OptionError):
+    """The class or object that is to be explained was not found in the image."""
 
 
 class CopyError(OptionError, TypeError):

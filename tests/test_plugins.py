@@ -17,7 +17,8 @@ from edgevision import hookimpl
 from edgevision.backend import DeviceInfo
 from edgevision.decoder import nms_applied
 from edgevision.errors import DeviceError, MissingRuntimeError, PluginError
-from edgevision.plugins import DISABLE_VARIABLE, Registry, discover
+from edgevision.plugins import DISABLE_VARIABLE, Registry, discover, registry
+from edgevision.plugins.shapes import MEMBERS, wrong_item
 from edgevision.testing import FakeBackend
 
 GOOD = """
@@ -138,6 +139,14 @@ def test_a_hook_that_returns_something_else_is_recorded_and_the_others_work_on(
     registry = registry_of(broken=Plugin(backends), good=Plugin(lambda: [FakeBackend()]))
     assert list(registry.backends()) == ["fake"]
     assert reasons(registry)["broken"].startswith(reason)
+
+
+@pytest.mark.parametrize("hook", MEMBERS)
+def test_own_plugins_have_what_is_checked_of_others(hook: str) -> None:
+    plugins = registry()
+    own = [item for plugin, item in plugins._ask(hook) if plugins.provider_of(plugin).is_own]
+    assert own or hook == "edgevision_commands"
+    assert [wrong_item(hook, item) for item in own] == [""] * len(own)
 
 
 def test_a_hook_that_edgevision_does_not_have_is_recorded_and_the_plugin_left_out() -> None:

@@ -31,6 +31,7 @@ _COMPLETION_VARIABLE = "_EDGEVISION_COMPLETE"
 
 COMMANDS = {
     "backends": "List the backends, and how to install those that are missing.",
+    "batch": "Predict about many images, resumable, here or on a cluster.",
     "bench": "Time a model stage by stage, compared with the bare runtime.",
     "compare": "Say which of two models is better, and if that is significant.",
     "convert": "Convert a trained Keras model into a bundle, with evidence.",

@@ -48,7 +48,7 @@ from edgevision.streaming.records import ABSTAINED
 from edgevision.streaming.settings import StreamSettings
 from edgevision.streaming.sources.video_file import every_nth_frame
 from edgevision.system.in_order import in_order
-from edgevision.tasks.batches import pays
+from edgevision.tasks.batches import each_or_all, pays
 from edgevision.tasks.image_model import ImageModel
 from edgevision.tasks.kind import TaskKind, kind_of
 
@@ -221,14 +221,12 @@ def _predictor(network: Network, arguments: dict[str, Any]) -> Predict:
 
 
 def _gate_of(network: Network) -> Callable[[Frame], str]:
-    """Why an image is not answered, or an empty text: for images that do not follow each other."""
-    gate = network.input_gate
-    if gate is None:
+    """Why an image is not answered, or an empty text."""
+    if network.input_gate is None:  # its module is not imported
         return lambda frame: ""
-    from edgevision.imaging.gate import FrameGate
+    from edgevision.imaging.gate import still_image_gate
 
-    alone = replace(gate, frozen_frames=None)
-    return lambda frame: FrameGate(alone, network.preprocessing.mapping).reason(frame)
+    return still_image_gate(network.input_gate, network.preprocessing.mapping)
 
 
 def _results(
@@ -247,7 +245,7 @@ def _results(
     pairs = zip(images, refusals, strict=True)
     frames = [image for (_, image), refusal in pairs if isinstance(image, Frame) and not refusal]
     started_s = time.perf_counter()
-    results = iter(_each_or_all(predict, frames))
+    results = iter(each_or_all(predict, frames))
     call_ms = 1e3 * (time.perf_counter() - started_s)
     rows: list[Row] = []
     for (file, image), refusal in zip(images, refusals, strict=True):
@@ -315,16 +313,6 @@ def _video_rows(
             saved = copy.path
         yield Row(name, answered.value, saved, frame.presentation_s)
     yield from damaged_before(math.inf)
-
-
-def _each_or_all(predict: Predict, images: Sequence[Frame]) -> Sequence[Result | InputError]:
-    """The results of images; where one has values that the network cannot use, of each on its own."""
-    try:
-        return predict(images)
-    except InputError as error:
-        if len(images) == 1:
-            return [error]
-    return [result for image in images for result in _each_or_all(predict, [image])]
 
 
 def _echo(block: Sequence[Row], lines: Callable[[Row, Result], Iterable[str]], as_json: bool) -> int:

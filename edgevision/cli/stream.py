@@ -302,6 +302,7 @@ def _preview(
     from edgevision.observing.metrics import Metrics
     from edgevision.observing.observe import observe
     from edgevision.preview.card import card_of
+    from edgevision.preview.frozen import explain_of
     from edgevision.preview.live import Live
     from edgevision.preview.server import served
 
@@ -310,7 +311,8 @@ def _preview(
     live = Live(stream, draw, _health_of(network), lambda result: kind.lines(result, top))
     metrics = stack.enter_context(observe(Metrics()))
     metrics.watch(network)
-    url = stack.enter_context(served(live, card_of(path, network, stream), metrics.text, address))
+    card, explain = card_of(path, network, stream), explain_of(network)
+    url = stack.enter_context(served(live, card, metrics.text, address, explain))
     echo_line(f"preview: {url}", err=True)
     return live.add
 

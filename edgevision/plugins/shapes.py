@@ -18,12 +18,13 @@ def wrong_item(hook: str, item: Any) -> str:
     Raises:
         Exception: whatever an attribute of the item raises.
     """
-    members = MEMBERS[hook]
-    missing = [member for member in members if not hasattr(item, member)]
+    absent = object()
+    found = {member: getattr(item, member, absent) for member in MEMBERS[hook]}
+    missing = [member for member, value in found.items() if value is absent]
     if missing:
         return f"{type(item).__name__} without {', '.join(missing)}"
-    for member, check in members.items():
-        wrong = check(getattr(item, member))
+    for member, check in MEMBERS[hook].items():
+        wrong = check(found[member])
         if wrong:
             return f"{type(item).__name__} with the {member} {wrong}"
     return ""
@@ -52,6 +53,11 @@ def _function(value: Any) -> str:
 
 def _flag(value: Any) -> str:
     return "" if isinstance(value, bool) else f"{shown(value)}, expected True or False"
+
+
+def _count(value: Any) -> str:
+    valid = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return "" if valid else f"{shown(value)}, expected a whole number of 1 or more"
 
 
 def _mapping(value: Any) -> str:
@@ -103,6 +109,7 @@ MEMBERS: dict[str, Mapping[str, Check]] = {
         "open": _function,
     },
     "edgevision_trackers": {"name": _text, "summary": _words, "create": _function},
+    "edgevision_executors": {"name": _text, "summary": _words, "unit_size": _count, "run": _function},
     "edgevision_commands": {"name": _text, "main": _function},
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from edgevision.errors import MissingRuntimeError, OptionError
 from edgevision.preview.address import Address
+from edgevision.preview.frozen import Explain, FrozenFrames
 from edgevision.preview.live import Live
 
 _TOKEN_BYTES = 16
@@ -21,7 +22,11 @@ _END_S = 3.0
 
 @contextmanager
 def served(
-    live: Live, card: Mapping[str, Any], metrics: Callable[[], str], address: Address
+    live: Live,
+    card: Mapping[str, Any],
+    metrics: Callable[[], str],
+    address: Address,
+    explain: Explain | None = None,
 ) -> Iterator[str]:
     """Serve the preview of a stream while the block runs.
 
@@ -30,6 +35,7 @@ def served(
         card: of the model.
         metrics: text for Prometheus.
         address: where; from elsewhere than this machine a random token is required.
+        explain: explains a frame that a viewer stops at; `None` where that cannot be.
 
     Yields:
         The address of the page, with the token.
@@ -48,7 +54,7 @@ def served(
         address = address._replace(port=listening.getsockname()[1])
         token = None if address.is_loopback else secrets.token_urlsafe(_TOKEN_BYTES)
         config = uvicorn.Config(
-            application(live, card, metrics, address, token),
+            application(live, FrozenFrames(live, explain), card, metrics, address, token),
             http="h11",
             ws="none",
             lifespan="off",

@@ -58,7 +58,7 @@ class Kind:
 
     Attributes:
         name: its word on the command line.
-        count: number of cases in CI.
+        count: number of cases, where nothing else is asked for.
         open: makes files in a folder, which is the working directory, and returns what makes a case from a
             source of random numbers; its second argument limits the cases to those whose name contains it.
     """

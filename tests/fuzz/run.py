@@ -1,6 +1,6 @@
 """The fuzz harness: ``python tests/fuzz/run.py KIND… --count N --seed S``.
 
-Without a kind, all are tried, each as often as in CI; ``--times 10`` tries ten times as many. Every case is
+Without a kind, all are tried, each as often as it says; ``--times 10`` tries ten times as many. Every case is
 made from the seed and its number alone: ``python tests/fuzz/run.py calls --seed 7 --first 123 --count 1
 --trace`` replays one.
 """
@@ -32,8 +32,8 @@ def main() -> None:
     )
     parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--count", type=int, help="cases of each kind; default: as many as in CI")
-    parser.add_argument("--times", type=int, default=1, help="this many times as many as in CI")
+    parser.add_argument("--count", type=int, help="cases of each kind")
+    parser.add_argument("--times", type=float, default=1, help="this many times as many; 0.25 in CI")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--only", default="", help="cases whose call or format contains this")
     parser.add_argument("--trace", action="store_true", help="print the traceback of each escape")
@@ -41,7 +41,7 @@ def main() -> None:
     options = parser.parse_args()
     escaped = 0
     for name in options.kinds or KINDS:
-        count = KINDS[name].count * options.times if options.count is None else options.count
+        count = round(KINDS[name].count * options.times) if options.count is None else options.count
         cases = Cases(KINDS[name], options.seed, count, options.first, options.only, options.trace)
         if options.worker:
             work(cases)

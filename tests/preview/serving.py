@@ -19,6 +19,7 @@ from edgevision.drawing.results import draw_detections
 from edgevision.imaging.pixels import Pixels
 from edgevision.preview.address import Address
 from edgevision.preview.card import card_of
+from edgevision.preview.frozen import explain_of
 from edgevision.preview.live import Live
 from edgevision.preview.server import served
 from edgevision.testing import fake_detector
@@ -64,9 +65,8 @@ def preview(host: str = "127.0.0.1", port: int = 0, fps: float = 100.0, size: in
         for frame, result in stream:
             live.add(frame, result)
 
-    with served(
-        live, card_of(Path("robot.evb"), model, stream), lambda: "up 1\n", Address(host, port)
-    ) as url:
+    card, address = card_of(Path("robot.evb"), model, stream), Address(host, port)
+    with served(live, card, lambda: "up 1\n", address, explain_of(model)) as url:
         consumer = threading.Thread(target=consume)
         consumer.start()
         parts = urlsplit(url)

@@ -165,6 +165,7 @@ _STREAM = ("stream", "tiny.evb", "clip.avi", "--backend", "tflite")
 #: Words of each command, and the paths that it may write.
 COMMANDS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("backends",), ()),
+    (("batch", "tiny.evb", "five", "-o", "table", "--format", "jsonl"), ("table",)),
     (("bench", "tiny.evb", "--backend", "tflite", "--seconds", "0.2"), ()),
     (("bench", "tiny.evb", "--seconds", "0.2", "--plot", "bench.png"), ("bench.png", ".bench.png")),
     (("compare", "tiny.evb", "tiny.evb", "five"), ()),
