@@ -130,10 +130,10 @@ class _Actors:
     def __init__(self, ray: Any, work: Work, count: int, cpus: float) -> None:
         self._ray = ray
         self._work = work
-        shared = ray.put(work)
+        self._shared = ray.put(work)  # kept: an actor that starts again reads it once more
         # Calls of `answer` are sent again here: Ray cannot tell a fatal one from those that waited behind it.
         remote = ray.remote(num_cpus=cpus, max_restarts=-1, max_task_retries=-1)(Worker)
-        self._actors = [remote.remote(shared) for _ in range(count)]
+        self._actors = [remote.remote(self._shared) for _ in range(count)]
         self._starting: dict[Any, int] = {}
         for place in range(count):
             self._await(place)
