@@ -144,6 +144,7 @@ SETTINGS: list[tuple[type, dict[str, Any]]] = [
             "seed": 3,
         },
     ),
+    (ev.AttentionSpecification, {"images": 8, "max_drift": 0.5, "budget": 64, "cells": 4, "seed": 3}),
     (ev.ExplainSettings, {"budget": 64, "seed": 3, "cells": 4, "reliability": 0.5}),
     (
         ev.ScoreSigmoids,

@@ -44,12 +44,13 @@ from edgevision.imaging.pixels import Pixels
 from edgevision.imaging.view import viewable
 from edgevision.observation import StreamEvent
 from edgevision.observing.observe import observe
-from edgevision.preview.address import DEFAULT_HOST, DEFAULT_PORT, Address, address_of
+from edgevision.preview.address import DEFAULT_HOST, DEFAULT_PORT, address_of
 from edgevision.streaming.policy import WAIT
 from edgevision.streaming.records import OK, STALE, StreamFrame, StreamResult, record_of
 from edgevision.streaming.settings import StreamSettings
 from edgevision.streaming.stream import Stream
 from edgevision.streaming.video_writer import VideoWriter, check_video_path
+from edgevision.system.address import Address
 from edgevision.system.files import LineFile, OutputState, check_folder_of
 from edgevision.tasks.image_model import ImageModel
 from edgevision.tasks.kind import kind_of
@@ -302,6 +303,7 @@ def _preview(
     from edgevision.observing.metrics import Metrics
     from edgevision.observing.observe import observe
     from edgevision.preview.card import card_of
+    from edgevision.preview.frozen import explain_of
     from edgevision.preview.live import Live
     from edgevision.preview.server import served
 
@@ -310,7 +312,8 @@ def _preview(
     live = Live(stream, draw, _health_of(network), lambda result: kind.lines(result, top))
     metrics = stack.enter_context(observe(Metrics()))
     metrics.watch(network)
-    url = stack.enter_context(served(live, card_of(path, network, stream), metrics.text, address))
+    card, explain = card_of(path, network, stream), explain_of(network)
+    url = stack.enter_context(served(live, card, metrics.text, address, explain))
     echo_line(f"preview: {url}", err=True)
     return live.add
 

@@ -9,15 +9,17 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from edgevision.errors import OptionError
-from edgevision.preview.address import Address
+from edgevision.errors import EdgeVisionError, OptionError, first_line
+from edgevision.preview.frozen import FrozenFrames
 from edgevision.preview.guard import Guard
 from edgevision.preview.live import Live
+from edgevision.system.address import Address
 from edgevision.system.strict_json import JsonError, read_json
 
 #: Files of the page: address -> (name, type).
@@ -42,6 +44,7 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 def application(
     live: Live,
+    frozen: FrozenFrames,
     card: Mapping[str, Any],
     metrics: Callable[[], str],
     address: Address,
@@ -51,15 +54,16 @@ def application(
 
     Args:
         live: the stream.
+        frozen: its frames that viewers stop at.
         card: of the model.
         metrics: text for Prometheus, for ``/metrics``.
         address, token: as `Guard`.
     """
     viewers = _Viewers()
-    movable = {threshold["name"] for threshold in card["thresholds"]}
+    movable = frozenset(threshold["name"] for threshold in card["thresholds"])
 
     async def current(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(live.to_dict))
+        return JSONResponse({**await run_in_threadpool(live.to_dict), "explaining": frozen.progress})
 
     async def model(request: Request) -> Response:
         return JSONResponse(dict(card))
@@ -69,9 +73,7 @@ def application(
 
     async def still(request: Request) -> Response:
         found = await run_in_threadpool(live.picture)
-        if found is None:
-            return PlainTextResponse("no frame yet\n", 503, {"retry-after": "1"})
-        return Response(found[1], media_type="image/jpeg")
+        return _none_yet() if found is None else Response(found[1], media_type="image/jpeg")
 
     async def moving(request: Request) -> Response:
         if viewers.count >= MOST_VIEWERS:
@@ -79,21 +81,32 @@ def application(
         return _MovingPicture(live, viewers)
 
     async def thresholds(request: Request) -> Response:
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > _MOST_BODY_BYTES:
-                return PlainTextResponse("too long\n", 413)
-        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-            return PlainTextResponse("expected application/json\n", 415)
-        try:
-            arguments = read_json(body)
-            if not isinstance(arguments, dict) or not movable.issuperset(arguments):
-                raise OptionError(f"expected a JSON object with any of {sorted(movable)}")
-            live.change_call(arguments)
-        except (JsonError, OptionError) as error:
-            return JSONResponse({"error": str(error)}, 400)
+        arguments = await _posted(request, movable)
+        live.change_call(arguments)
         return JSONResponse(live.to_dict()["call"])
+
+    async def freeze(request: Request) -> Response:
+        await _posted(request, frozenset())
+        found = await run_in_threadpool(frozen.freeze)
+        return _none_yet() if found is None else JSONResponse(found)
+
+    async def frozen_picture(request: Request) -> Response:
+        index, explained = request.path_params["index"], "explained" in request.query_params
+        found = await run_in_threadpool(frozen.picture, index, explained)
+        if found is None:
+            return PlainTextResponse("not frozen any more\n", 404)
+        return Response(found, media_type="image/jpeg")
+
+    async def explain(request: Request) -> Response:
+        await _posted(request, frozenset())
+        left = asyncio.ensure_future(_left(request.receive))
+        try:
+            is_unwanted = lambda: live.ended or left.done()  # noqa: E731
+            return JSONResponse(
+                await run_in_threadpool(frozen.explain, request.path_params["index"], is_unwanted)
+            )
+        finally:
+            left.cancel()
 
     routes = [Route(path, _file(*named)) for path, named in _FILES.items()]
     routes += [
@@ -103,8 +116,44 @@ def application(
         Route("/picture.jpg", still),
         Route("/picture.mjpg", moving),
         Route("/thresholds", thresholds, methods=["POST"]),
+        Route("/freeze", freeze, methods=["POST"]),
+        Route("/frozen/{index:int}.jpg", frozen_picture),
+        Route("/frozen/{index:int}/explanation", explain, methods=["POST"]),
     ]
-    return Guard(Starlette(routes=routes), address, token)
+    return Guard(Starlette(routes=routes, exception_handlers={EdgeVisionError: _told}), address, token)
+
+
+async def _posted(request: Request, names: frozenset[str]) -> dict[str, Any]:
+    """The JSON object that was sent, with any of these names.
+
+    Raises:
+        HTTPException: it is too long, or of another type, which a page of another site could send unasked.
+        OptionError: it is not such an object.
+    """
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _MOST_BODY_BYTES:
+            raise HTTPException(413, "too long\n")
+    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        raise HTTPException(415, "expected application/json\n")
+    try:
+        arguments = read_json(body)
+    except JsonError as error:
+        raise OptionError(str(error)) from error
+    if not isinstance(arguments, dict) or not names.issuperset(arguments):
+        allowed = f"any of {sorted(names)}" if names else "nothing in it"
+        raise OptionError(f"expected a JSON object with {allowed}")
+    return arguments
+
+
+def _told(request: Request, error: Exception) -> Response:
+    """The answer to a request that cannot be met."""
+    return JSONResponse({"error": first_line(error)}, 400 if isinstance(error, OptionError) else 500)
+
+
+def _none_yet() -> Response:
+    return PlainTextResponse("no frame yet\n", 503, {"retry-after": "1"})
 
 
 def _file(name: str, kind: str) -> Callable[[Request], Any]:

@@ -72,9 +72,16 @@ class Live:
         """The newest frame's index, and its picture as JPEG, which all viewers share; `None` before it."""
         with self._drawing:
             newest = self._newest
-            if newest is not None and (self._picture is None or self._picture[0] != newest[0].index):
-                self._picture = newest[0].index, _jpeg(self._draw(*newest))
-            return self._picture
+            return None if newest is None else self._picture_of(*newest)
+
+    def newest(self) -> tuple[StreamFrame, dict[str, Any], bytes] | None:
+        """The newest frame, what the page shows of it, and its picture as JPEG; `None` before the first."""
+        newest = self._newest
+        if newest is None:
+            return None
+        with self._drawing:
+            picture = self._picture_of(*newest)
+        return newest[0], self._document_of(*newest), picture[1]
 
     def change_call(self, arguments: dict[str, Any]) -> None:
         """As `Stream.change_call`."""
@@ -105,8 +112,16 @@ class Live:
             document["health"] = self._health().to_dict()
         newest = self._newest
         if newest is not None:
-            document["frame"] = {**_frame_document(*newest), **self._found(newest[1])}
+            document["frame"] = self._document_of(*newest)
         return document
+
+    def _picture_of(self, frame: StreamFrame, result: StreamResult[Any]) -> tuple[int, bytes]:
+        if self._picture is None or self._picture[0] != frame.index:
+            self._picture = frame.index, jpeg(self._draw(frame, result))
+        return self._picture
+
+    def _document_of(self, frame: StreamFrame, result: StreamResult[Any]) -> dict[str, Any]:
+        return {**_frame_document(frame, result), **self._found(result)}
 
     def _found(self, result: StreamResult[Any]) -> dict[str, Any]:
         """The answer as rows of text, the best first."""
@@ -115,7 +130,7 @@ class Live:
             return {}
         if isinstance(value, Classification):
             rows = [_row(one.label, one.score, one.class_id, None) for one in value.top(_MOST_CLASSES)]
-            told = [f"{text} {number}".strip() for text, number in verdicts(value)]
+            told = [f"{text} ({number})" if number else text for text, number in verdicts(value)]
             return {"kind": "classes", "found": rows, "count": len(rows), "verdicts": told}
         if isinstance(value, Detections):
             best = list(value)[:_MOST_OBJECTS]
@@ -150,7 +165,7 @@ def _row(label: str, score: float, class_id: int, tracker_id: int | None) -> dic
     return row if tracker_id is None or tracker_id < 0 else {**row, "tracker_id": tracker_id}
 
 
-def _jpeg(picture: Pixels) -> bytes:
+def jpeg(picture: Pixels) -> bytes:
     """A picture as JPEG; one that is wider than a screen is reduced."""
     height, width = picture.shape[:2]
     if width > _MOST_WIDE:

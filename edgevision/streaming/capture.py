@@ -24,6 +24,8 @@ from edgevision.streaming.exchange import Exchange
 from edgevision.streaming.policy import LATEST, WAIT, Policy
 from edgevision.streaming.records import StreamFrame
 from edgevision.streaming.settings import StreamSettings
+from edgevision.streaming.turns import Turns
+from edgevision.streaming.worker import Worker
 from edgevision.system.clock import Running
 from edgevision.system.credentials import without_credentials
 from edgevision.system.log import warning
@@ -52,6 +54,11 @@ class Capture:
         exchange: takes the frames.
         policy: `None` for the one that suits the source: `latest` for live ones, else `wait`.
         settings: time limits.
+        worker: answers frames of a recording on the source's own thread while the session is crowded.
+        turns: of the session.
+
+    Attributes:
+        answering: True while the source's own thread answers a frame.
     """
 
     def __init__(
@@ -60,12 +67,16 @@ class Capture:
         exchange: Exchange[Any],
         policy: Policy | None,
         settings: StreamSettings,
+        worker: Worker[Any],
+        turns: Turns,
     ) -> None:
         self._open = open_reader
         self._exchange = exchange
         self._clock = exchange.clock
         self._policy = policy
         self._settings = settings
+        self._worker = worker
+        self._turns = turns
         self._captured = 0
         self._damage = ""  # of the first damaged frame
         self._usable = False
@@ -73,6 +84,7 @@ class Capture:
         self._live = False
         self._thread: Running | None = None
         self._hanging: list[Running] = []
+        self.answering = False
 
     def run(self) -> None:
         """Read until the source ends, is lost for good, or the stream is closed."""
@@ -154,9 +166,27 @@ class Capture:
         self._usable = True
         refusal = "" if exchange.gate is None else exchange.gate(image)
         frame = StreamFrame(index, at, captured.presentation_s, image, name, capture_ms, self._clock, refusal)
+        if self._answered_here(frame):
+            return not exchange.closed
         offered = exchange.offer(frame)
         exchange.tell_dropped()
         return offered
+
+    def _answered_here(self, frame: StreamFrame) -> bool:
+        """Answer a frame on the source's own thread, where that suits; False if it is to be offered.
+
+        Where enough streams keep all cores busy, another thread is no faster: it would wait for a core, and
+        find the frame in another core's cache. A live source cannot wait meanwhile.
+        """
+        if self._live or self._exchange.policy.drops or not self._turns.is_crowded():
+            return False
+        place = self._exchange.take_own(frame)
+        if place is None:
+            return False
+        self.answering = True
+        self._worker.answer(place, frame)
+        self.answering = False
+        return True
 
     def _useless(self, name: str) -> StreamBrokenError | None:
         """The error for a source that ended without one usable frame: nothing was looked at."""

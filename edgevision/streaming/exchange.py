@@ -119,6 +119,21 @@ class Exchange(Generic[ResultT]):
             self._has_work.notify()
             return True
 
+    def take_own(self, frame: StreamFrame) -> int | None:
+        """Count a captured frame and take it, for the source's own thread to answer, after those before it.
+
+        Returns:
+            Its place in the order of results; `None` where there is no room for its result, or the stream is
+            closed: nothing is counted, and it is to be offered.
+        """
+        with self.changed:
+            while self._waiting and not self.closed:
+                self._has_room.wait()
+            if self.closed or not self._may_take():
+                return None
+            self._captured += 1
+            return self._place()
+
     def drop_damaged(self, index: int, source: str, captured_at: Instant, message: str) -> None:
         """Count a captured frame that cannot be used."""
         with self.changed:
@@ -156,9 +171,7 @@ class Exchange(Generic[ResultT]):
                     if frame is None:
                         break
                 if frame is not None:
-                    place, self._taken = self._taken, self._taken + 1
-                    self._working += 1
-                    return place, frame
+                    return self._place(), frame
                 self._has_work.wait()
             return None
 
@@ -253,6 +266,12 @@ class Exchange(Generic[ResultT]):
         if self._teller.listening:
             facts = facts_of(frame.index, frame.source, frame.captured_at)
             self._untold.append((cause, facts, frame.image))
+
+    def _place(self) -> int:
+        """Of a frame that is taken now, in the order of results."""
+        place, self._taken = self._taken, self._taken + 1
+        self._working += 1
+        return place
 
     def _may_take(self) -> bool:
         """True if there is room for one more result: each worker's, and one that waits for the consumer."""

@@ -152,10 +152,12 @@ class StreamRun(Generic[ResultT]):
         places = at_once or places_of(session)
         workers = at_once or places + 1  # so that preprocessing goes on during inference
         self.exchange: Exchange[ResultT] = Exchange(clock, workers, places, self._teller, *limits_ms)
-        self._capture = Capture(open_reader, self.exchange, policy, settings)
         self._turns = turns_of(session, clock)
         run = run_facts(model)
-        self._workers = [Worker(self.exchange, answering, self._turns, self, run) for _ in range(workers)]
+        own, *self._workers = (
+            Worker(self.exchange, answering, self._turns, self, run) for _ in range(workers + 1)
+        )
+        self._capture = Capture(open_reader, self.exchange, policy, settings, own, self._turns)
         self._threads: list[Running] = []
         self._process = 0
         self._left = False  # by its threads, or by those who wait for them
@@ -203,7 +205,8 @@ class StreamRun(Generic[ResultT]):
             return
         for thread in self._threads:  # also by a second thread that closes: it may rely on their end, too
             thread.join(_JOIN_S)
-        if not self._capture.join(_READER_JOIN_S) and not self._left:
+        limit_s = _JOIN_S if self._capture.answering else _READER_JOIN_S
+        if not (self._capture.join(limit_s) or self._capture.answering or self._left):
             left_behind = "the source does not return from a call; its thread is left behind"
             self.exchange.tell("stuck", left_behind)
             warning("%s", left_behind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Hashable
 from itertools import count
 from threading import Lock
@@ -19,19 +20,27 @@ class Turns:
     Args:
         clock: for waits.
         places: how many runs may be in progress at once.
+        crowd: how many streams keep all cores busy with one thread each; `None` if no number does.
     """
 
-    def __init__(self, clock: Clock, places: int) -> None:
+    def __init__(self, clock: Clock, places: int, crowd: int | None = None) -> None:
         self._clock = clock
         self._lock = clock.condition()
         self._free = places
         self._count = count(1)
         self._last: dict[Hashable, int] = {}
         self._waiting: list[_Turn] = []
+        self._crowd = crowd
+        self._recent: deque[Hashable] = deque(maxlen=2 * (crowd or 0))
 
     def turn(self, stream: Hashable) -> _Turn:
         """Wait for a place on entering, and hold it until the block ends."""
         return _Turn(self, stream)
+
+    def is_crowded(self) -> bool:
+        """True while so many streams take turns that a second thread of one would wait for a core."""
+        with self._lock:
+            return self._crowd is not None and len(set(self._recent)) >= self._crowd
 
     def leave(self, stream: Hashable) -> None:
         """Forget a stream that is closed."""
@@ -44,6 +53,7 @@ class Turns:
                 self._wait(turn)
             self._free -= 1
             self._last[turn.stream] = next(self._count)
+            self._recent.append(turn.stream)
             self._wake_first()  # more than one place may have become free
 
     def _wait(self, turn: _Turn) -> None:
@@ -116,5 +126,7 @@ def turns_of(session: CheckedSession, clock: Clock) -> Turns:
     """The turns that all streams of a session take."""
     with _lock:
         if session not in _turns:
-            _turns[session] = Turns(clock, places_of(session))
+            places, crowd = places_of(session), max(2, cores()) if session.device == "cpu" else None
+            # One more than the cores have room for: or one idles while a turn passes from thread to thread.
+            _turns[session] = Turns(clock, places + (places > 1), crowd)
         return _turns[session]

@@ -36,7 +36,7 @@ _NS_PER_MS = 1e6
 
 
 class Worker(Generic[ResultT]):
-    """One thread's work: takes frames, answers them, delivers the results.
+    """Answers frames, on one thread at a time, and delivers the results.
 
     Args:
         exchange: of the stream.
@@ -60,12 +60,15 @@ class Worker(Generic[ResultT]):
         self._run = run
 
     def run(self) -> None:
-        """Work until the stream ends."""
+        """Take frames and answer them until the stream ends."""
+        while (taken := self._exchange.take()) is not None:
+            self.answer(*taken)
+
+    def answer(self, place: int, frame: StreamFrame) -> None:
+        """Answer a frame that was taken; what nothing can answer ends the stream."""
         try:
-            while (taken := self._exchange.take()) is not None:
-                place, frame = taken
-                self._exchange.deliver(place, frame, self._result(frame))
-                self._exchange.tell_dropped()
+            self._exchange.deliver(place, frame, self._result(frame))
+            self._exchange.tell_dropped()
         except (SessionClosedError, ForkedSessionError) as error:  # no later frame would fare better
             self._exchange.close(error)
         except BaseException as error:  # a fault of ours, or SystemExit in a plugin: nobody may wait for it

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Generator
 from typing import Any
+from urllib.parse import urlsplit
 
 from edgevision.errors import (
     MissingRuntimeError,
@@ -15,13 +17,17 @@ from edgevision.errors import (
 )
 from edgevision.frame_source import CapturedImage, FrameReader, SourceSettings
 from edgevision.system.av_pictures import Pictures
-from edgevision.system.credentials import is_address, without_credentials
+from edgevision.system.credentials import has_unescaped_password, is_address, without_credentials
 
-_SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp", "rtp", "rtmp", "srt")
+#: Those that only make sense with a host; others may listen.
+_TO_HOSTS = ("rtsp", "rtsps", "http", "https", "rtmp")
+_SCHEMES = (*_TO_HOSTS, "udp", "tcp", "rtp", "srt")
 #: Damaged packets in a row after which a stream is broken: a decoder starts anew with the next key frame.
 _MOST_DAMAGED = 300
 #: RTSP over UDP loses packets in silence, and a picture with holes is answered like a whole one.
 _RTSP_OPTIONS = {"rtsp_transport": "tcp"}
+#: Of the time for opening, after which what fails has failed because nobody answered.
+_LATE_SHARE = 0.9
 #: FFmpeg does not keep the frames with which it finds out what a stream is: they would be given late.
 _LIVE_OPTIONS = {"fflags": "nobuffer", "flags": "low_delay"}
 
@@ -44,16 +50,20 @@ class NetworkStream:
             raise MissingRuntimeError(
                 "video", f"PyAV is not installed, which reads {_shown(source)}"
             ) from error
+        _check_address(source)
         av.logging.set_level(av.logging.PANIC)  # FFmpeg's own lines contain the address with its password
         timeout = settings.open_timeout_s, settings.read_timeout_s
         options = _RTSP_OPTIONS if source.lower().startswith("rtsp") else {}
+        began_s = time.monotonic()
         try:
             container = av.open(source, timeout=timeout, options=_LIVE_OPTIONS | options)
             if _is_recording(container):  # of which every frame counts, the first ones too
                 container.close()
                 container = av.open(source, timeout=timeout, options=options)
         except Exception as error:
-            raise _told(source, error, "cannot be opened") from None  # its text has the password
+            # Of RTSP, FFmpeg says that the answer which it did not get in time is invalid.
+            late = time.monotonic() - began_s > _LATE_SHARE * settings.open_timeout_s
+            raise _told(source, error, "cannot be opened", late) from None  # its text has the password
         if not container.streams.video:
             container.close()
             raise StreamError(f"{_shown(source)}: has no video")
@@ -116,27 +126,58 @@ class _NetworkReader:
         return CapturedImage(self._pictures.of(frame), "rgb", None if self.live else shown_s)
 
 
+def _check_address(source: str) -> None:
+    """Refuse what no waiting mends.
+
+    Raises:
+        StreamError: the address has no host, no such port, or a password that ends it too early.
+    """
+    if has_unescaped_password(source):
+        raise StreamError(
+            f"{_shown(source)}: the user name or password has a character that ends it in an address; write "
+            "%2F for /, %3F for ?, %23 for #, and %40 for @"
+        )
+    try:
+        parts = urlsplit(source)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise StreamError(f"{_shown(source)}: not a valid address: {_shown(first_line(error))}") from None
+    if host is None and parts.scheme in _TO_HOSTS:
+        raise StreamError(
+            f"{_shown(source)}: names no host; expected one such as {parts.scheme}://camera/live"
+        )
+
+
 def _is_recording(container: Any) -> bool:
-    """True for a recording on a server, which states how long it is; a camera cannot."""
-    return container.duration is not None
+    """True for a recording on a server, which states how long it is, and for one image; a camera cannot."""
+    return container.duration is not None or container.format.name.endswith("_pipe")
 
 
 def _shown(source: str) -> str:
     return without_credentials(source)
 
 
-def _told(source: str, error: Exception, what: str) -> StreamError:
+def _told(source: str, error: Exception, what: str, late: bool = False) -> StreamError:
     """The error of a stream, by FFmpeg's kind of error, without credentials."""
     import av
 
     kinds = av.error
-    reason = without_credentials(first_line(error)).replace(source, _shown(source))
+    reason = _reason(error).replace(source, _shown(source))
     if isinstance(error, kinds.HTTPUnauthorizedError | kinds.HTTPForbiddenError):
         return StreamError(f"{_shown(source)}: {what}: user name or password is not accepted")
+    if isinstance(error, kinds.ExitError | kinds.TimeoutError) or late:
+        return StreamLostError(f"{_shown(source)}: {what}: no answer in time")
     if isinstance(error, kinds.InvalidDataError):
         return StreamBrokenError(f"{_shown(source)}: {what}: not a video stream, or damaged")
-    if isinstance(error, kinds.HTTPNotFoundError | kinds.ProtocolNotFoundError):
+    if isinstance(error, kinds.HTTPTooManyRequestsError):
+        return StreamLostError(f"{_shown(source)}: {what}: {reason}")
+    if isinstance(error, kinds.HTTPClientError | kinds.ProtocolNotFoundError):
         return StreamError(f"{_shown(source)}: {what}: {reason}")
-    if isinstance(error, kinds.ExitError | kinds.TimeoutError):
-        return StreamLostError(f"{_shown(source)}: {what}: no answer in time")
     return StreamLostError(f"{_shown(source)}: {what}: {reason}")
+
+
+def _reason(error: Exception) -> str:
+    """What FFmpeg says, with the last line of its log, without credentials."""
+    reason = getattr(error, "strerror", None) or first_line(error)
+    logged = getattr(error, "log", None)
+    return without_credentials(f"{reason}: {logged[2].strip()}" if logged else reason)

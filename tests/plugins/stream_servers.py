@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socketserver
 import subprocess
 import threading
 import time
@@ -94,6 +95,37 @@ class MjpegServer:
                     return
         except OSError:  # the reader has gone
             pass
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[int]:
+    """A server that answers each request with these bytes and then closes; with none, it waits. Its port."""
+    ended = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            if answer:
+                self.request.sendall(answer)
+            else:
+                ended.wait(30)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield int(server.server_address[1])
+        finally:
+            ended.set()
+            server.shutdown()
+            thread.join(10)
+
+
+def http_answer(status: str, body: bytes = b"", *headers: str) -> bytes:
+    """The bytes of an answer of HTTP."""
+    lines = (f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "", "")
+    return "\r\n".join(lines).encode() + body
 
 
 _RTSP = """

@@ -14,10 +14,19 @@ from typing import Any
 import pytest
 
 from edgevision import StreamSettings
-from edgevision.errors import StreamError, StreamLostError
+from edgevision.errors import StreamBrokenError, StreamError, StreamLostError
 from edgevision.streaming.records import record_of
 from edgevision.testing import fake_classifier
-from plugins.stream_servers import PASSWORD, USER, MjpegServer, jpeg, rtsp_reason, rtsp_server
+from plugins.stream_servers import (
+    PASSWORD,
+    USER,
+    MjpegServer,
+    answering,
+    http_answer,
+    jpeg,
+    rtsp_reason,
+    rtsp_server,
+)
 from streaming.video_files import write_video
 
 pytest.importorskip("av", reason="needs the extra `video`")
@@ -161,6 +170,87 @@ def test_a_refused_connection_is_told_without_credentials(url: str) -> None:
     with pytest.raises(StreamLostError, match="127.0.0.1:9") as refused:
         list(stream)
     assert "hidden" not in str(refused.value) + everything(stream)
+
+
+_REALM = 'WWW-Authenticate: Digest realm="camera", nonce="1"'
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "told"),
+    [
+        (http_answer("401 Unauthorized", b"", _REALM), StreamError, "user name or password is not accepted"),
+        (http_answer("403 Forbidden"), StreamError, "user name or password is not accepted"),
+        (http_answer("404 Not Found"), StreamError, "404 Not Found"),
+        (http_answer("400 Bad Request"), StreamError, "400 Bad Request"),
+        (http_answer("429 Too Many Requests"), StreamLostError, "429 Too Many Requests"),
+        (http_answer("503 Service Unavailable"), StreamLostError, "5XX"),
+        (http_answer("302 Found", b"", "Location: file:///etc/passwd"), StreamLostError, "'file' not on"),
+        (http_answer("302 Found", b"", "Location: http://u:hidden@127.0.0.1:9/"), StreamLostError, "refused"),
+        (
+            http_answer("200 OK", b"<html>hidden</html>" * 99, "Content-Type: text/html"),
+            StreamBrokenError,
+            "not",
+        ),
+        (http_answer("200 OK", b"", "Content-Type: video/mp4"), StreamBrokenError, "not a video stream"),
+        (b"\0\1\2" * 99, StreamLostError, "End of file"),
+        (b"", StreamLostError, "no answer in time"),
+    ],
+    ids=[
+        "digest",
+        "forbidden",
+        "missing",
+        "refused",
+        "busy",
+        "broken",
+        "redirected",
+        "away",
+        "page",
+        "empty",
+        "noise",
+        "silent",
+    ],
+)
+def test_what_a_server_answers_is_told_by_its_kind(answer: bytes, kind: type[StreamError], told: str) -> None:
+    """Lost is what may come back: it alone is tried again."""
+    check_told("http", answer, kind, told)
+
+
+def test_an_rtsp_server_that_says_nothing_is_lost_and_its_stream_is_not_broken() -> None:
+    check_told("rtsp", b"", StreamLostError, "no answer in time")
+
+
+def check_told(scheme: str, answer: bytes, kind: type[StreamError], told: str) -> None:
+    settings = StreamSettings(reconnect_s=0, open_timeout_s=5.0 if answer else 0.5)
+    with answering(answer) as port:
+        stream = MODEL.stream(f"{scheme}://robot:hidden@127.0.0.1:{port}/v?key=hidden", settings=settings)
+        with pytest.raises(StreamError, match=told) as found:
+            list(stream)
+    assert type(found.value) is kind
+    assert "hidden" not in str(found.value) + repr(found.value.__cause__) + everything(stream)
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("http://robot:hidden@127.0.0.1:99999/x", "Port out of range"),
+        ("rtsp://robot:hidden@/live", "names no host"),
+        ("rtsp://robot:hid/hidden@127.0.0.1:9/live", "write %2F for /"),
+    ],
+)
+def test_an_address_that_no_waiting_mends_is_refused_at_once(address: str, told: str) -> None:
+    stream = MODEL.stream(address)
+    with pytest.raises(StreamError, match=told) as refused:
+        list(stream)
+    assert type(refused.value) is StreamError
+    assert "hid" not in str(refused.value) + everything(stream)
+
+
+def test_the_still_of_a_camera_is_one_frame() -> None:
+    """FFmpeg finds out what it is with the first frame, which it would not keep."""
+    with answering(http_answer("200 OK", jpeg(90), "Content-Type: image/jpeg")) as port:
+        stream = MODEL.stream(f"http://127.0.0.1:{port}/snapshot.jpg", settings=ONCE)
+        (frame,) = [frame for frame, _ in stream]
+    assert abs(int(frame.pixels.mean()) - 90) <= 1
 
 
 def test_a_page_that_is_no_video_is_told() -> None:

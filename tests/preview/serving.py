@@ -17,10 +17,11 @@ import numpy as np
 
 from edgevision.drawing.results import draw_detections
 from edgevision.imaging.pixels import Pixels
-from edgevision.preview.address import Address
 from edgevision.preview.card import card_of
+from edgevision.preview.frozen import explain_of
 from edgevision.preview.live import Live
 from edgevision.preview.server import served
+from edgevision.system.address import Address
 from edgevision.testing import fake_detector
 
 OBJECTS = [("cat", 0.9, (4.0, 4.0, 60.0, 40.0)), ("<b>dog</b>", 0.4, (70.0, 20.0, 120.0, 90.0))]
@@ -64,9 +65,8 @@ def preview(host: str = "127.0.0.1", port: int = 0, fps: float = 100.0, size: in
         for frame, result in stream:
             live.add(frame, result)
 
-    with served(
-        live, card_of(Path("robot.evb"), model, stream), lambda: "up 1\n", Address(host, port)
-    ) as url:
+    card, address = card_of(Path("robot.evb"), model, stream), Address(host, port)
+    with served(live, card, lambda: "up 1\n", address, explain_of(model)) as url:
         consumer = threading.Thread(target=consume)
         consumer.start()
         parts = urlsplit(url)

@@ -47,8 +47,8 @@ def _seen(model: Classifier, brightness: int, **call: Any) -> dict[str, Any]:
 def test_the_decision_is_beside_the_classes() -> None:
     seen = _seen(_model(), 102)
     assert [one["label"] for one in seen["found"]] == ["dog", "cat"]
-    assert seen["verdicts"] == ["cat: yes 40.0% >= 30.0%"]
-    assert _seen(_model(), 51)["verdicts"] == ["cat: no 20.0% < 30.0%"]
+    assert seen["verdicts"] == ["cat: yes (40.0% >= 30.0%)"]
+    assert _seen(_model(), 51)["verdicts"] == ["cat: no (20.0% < 30.0%)"]
 
 
 def test_an_abstention_shows_what_is_plausible() -> None:
@@ -58,7 +58,7 @@ def test_an_abstention_shows_what_is_plausible() -> None:
     unsure = _seen(_model(sets), 115)
     assert unsure["status"] == "abstained: 2 classes are plausible"
     assert [one["label"] for one in unsure["found"]] == ["dog", "cat"]
-    assert unsure["verdicts"][1] == "plausible: dog, cat abstained"
+    assert unsure["verdicts"][1] == "plausible: dog, cat (abstained)"
 
 
 def test_below_its_operating_point_it_abstains_if_it_was_told_to() -> None:
@@ -66,7 +66,7 @@ def test_below_its_operating_point_it_abstains_if_it_was_told_to() -> None:
     model.abstain_below_operating_point = True
     seen = _seen(model, 51)
     assert seen["status"] == "abstained: below the operating point of 'cat'"
-    assert seen["verdicts"] == ["cat: abstained 20.0% < 30.0%"]
+    assert seen["verdicts"] == ["cat: abstained (20.0% < 30.0%)"]
 
 
 def test_the_operating_point_can_be_moved_while_the_stream_runs() -> None:

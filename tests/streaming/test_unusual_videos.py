@@ -75,11 +75,23 @@ def turned(path: Path, a: int, b: int, c: int, d: int) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize(
-    ("matrix", "turns"),
-    [((1, 0, 0, 1), 0), ((0, 1, -1, 0), 3), ((-1, 0, 0, -1), 2), ((0, -1, 1, 0), 1)],
-    ids=["upright", "clockwise", "half", "anticlockwise"],
-)
+#: Display matrices, in the order of the file, with anticlockwise quarter turns of what is stored.
+TURNED = {
+    "upright": ((1, 0, 0, 1), 0),
+    "clockwise": ((0, 1, -1, 0), 3),
+    "half": ((-1, 0, 0, -1), 2),
+    "anticlockwise": ((0, -1, 1, 0), 1),
+}
+#: And those that mirror first: left becomes right.
+MIRRORED = {
+    "mirrored": ((-1, 0, 0, 1), 0),
+    "upside down": ((1, 0, 0, -1), 2),
+    "transposed": ((0, 1, 1, 0), 1),
+    "transposed the other way": ((0, -1, -1, 0), 3),
+}
+
+
+@pytest.mark.parametrize(("matrix", "turns"), TURNED.values(), ids=TURNED)
 @pytest.mark.parametrize("library", ["pyav", "opencv"])
 def test_a_turned_video_of_a_phone_is_upright(
     tmp_path: Path,
@@ -94,6 +106,33 @@ def test_a_turned_video_of_a_phone_is_upright(
     frames = frames_of(path)
     assert len(frames) == len(SCENES)
     assert all(is_near(frame.pixels, np.rot90(SCENES[frame.index], turns)) for frame in frames)
+
+
+@pytest.mark.parametrize(("matrix", "turns"), MIRRORED.values(), ids=MIRRORED)
+def test_a_mirrored_video_is_shown_as_a_player_shows_it_or_not_at_all(
+    tmp_path: Path, matrix: tuple[int, int, int, int], turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libraries read such a matrix as a rotation alone: a front camera's video would be upside down."""
+    path = encoded(tmp_path / "front.mp4", SCENES)
+    turned(path, *matrix)
+    frames = frames_of(path)
+    assert len(frames) == len(SCENES)
+    assert all(is_near(frame.pixels, np.rot90(SCENES[frame.index][:, ::-1], turns)) for frame in frames)
+    without_pyav(monkeypatch, "opencv")
+    with pytest.raises(StreamError, match=r"front.mp4: its frames are mirrored.*edgevision\[video\]"):
+        list(MODEL.stream(path))
+
+
+@pytest.mark.parametrize("size", [0, 7, 8, 11, 16, 40, 100, 150, 200])
+def test_a_header_that_is_cut_off_anywhere_mirrors_nothing(tmp_path: Path, size: int) -> None:
+    from edgevision.streaming.sources.mirrored import is_mirrored
+
+    whole = encoded(tmp_path / "whole.mp4", SCENES, container={"movflags": "faststart"})
+    assert not is_mirrored(whole)
+    turned(whole, *MIRRORED["mirrored"][0])
+    assert is_mirrored(whole)
+    (tmp_path / "cut.mp4").write_bytes(whole.read_bytes()[:size])
+    assert not is_mirrored(tmp_path / "cut.mp4")
 
 
 def without_pyav(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
@@ -239,11 +278,14 @@ def test_without_pyav_pictures_that_never_change_are_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """OpenCV 5.0 gives the same black picture for each frame of an interlaced video, and no error."""
-    path = encoded(tmp_path / "still.mkv", [SCENES[0]] * 30, "ffv1", "yuv444p")
-    assert len(frames_of(path)) == 30
-    without_pyav(monkeypatch, "opencv")
-    with pytest.raises(StreamBrokenError, match=r"all 30 frames are the same picture.*edgevision\[video\]"):
-        list(MODEL.stream(path))
+    for count in (2, 30):
+        path = encoded(tmp_path / f"still{count}.mkv", [SCENES[0]] * count, "ffv1", "yuv444p")
+        with monkeypatch.context() as patched:
+            assert len(frames_of(path)) == count
+            without_pyav(patched, "opencv")
+            told = rf"all {count} frames are the same picture.*edgevision\[video\]"
+            with pytest.raises(StreamBrokenError, match=told):
+                list(MODEL.stream(path))
     assert "all frames up to now are the same picture" in caplog.text
 
 

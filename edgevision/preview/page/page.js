@@ -1,12 +1,12 @@
 "use strict";
 // All texts are set as text, never as HTML: names of classes and sources come from elsewhere.
-const POLL_MS = 500, STILL_MS = 3000;
+const POLL_MS = 500, STILL_MS = 3000, LEAST_RELIABLE = 0.8;
 const CAUSES = ["#e69f00", "#cc79a7", "#009e73", "#f0e442", "#d55e00", "#999999"]; // Okabe and Ito
 const SVG = "http://www.w3.org/2000/svg";
 const byId = (id) => document.getElementById(id);
 const set = (id, text) => { const node = byId(id); if (node.textContent !== text) node.textContent = text; };
 const ms = (value) => (value >= 100 ? value.toFixed(0) : value.toFixed(1)) + " ms";
-let paused = false, ended = false, failures = 0;
+let frozen = null, still = false, ended = false, failures = 0; // still: frozen before the first frame
 
 function make(name, attributes, text) {
   const node = document.createElementNS(name === "svg" || SHAPES.has(name) ? SVG : "http://www.w3.org/1999/xhtml", name);
@@ -17,7 +17,8 @@ function make(name, attributes, text) {
 const SHAPES = new Set(["path", "rect", "line", "text"]);
 
 function showPicture() {
-  byId("picture").src = paused || ended ? "/picture.jpg?" + Date.now() : "/picture.mjpg?" + Date.now();
+  if (frozen) byId("picture").src = `/frozen/${frozen.frame.index}.jpg` + (frozen.showsMap ? "?explained" : "");
+  else byId("picture").src = (still || ended ? "/picture.jpg?" : "/picture.mjpg?") + Date.now();
 }
 
 function niceTop(value) {
@@ -108,8 +109,8 @@ function showFound(frame) {
   });
   byId("found").replaceChildren(...rows);
   set("found-title", frame.kind === "objects" ? `Found: ${frame.count}` : frame.kind === "classes" ? "Classes" : "Found");
-  const none = frame.state !== "ok" && frame.state !== "stale" ? [`not answered: ${frame.status}`] : frame.kind === "objects" && !rows.length ? ["nothing found in this frame"] : [];
-  set("found-none", none.concat(frame.verdicts || []).join(" · "));
+  const none = frame.state !== "ok" && frame.state !== "stale" ? [frame.state === "failed" ? frame.status : `no answer: ${frame.status}`] : frame.kind === "objects" && !rows.length ? ["nothing found in this frame"] : [];
+  set("found-none", none.concat(frame.verdicts || []).join("\n"));
 }
 
 function showState(kind, text) {
@@ -142,17 +143,15 @@ function show(live) {
   drawLines("chart-age", history.age_ms, "Age");
   drawDrops(history);
   if (live.frame) {
-    const frame = live.frame, picture = byId("picture");
+    const frame = live.frame, stopped = frame.since_ms > STILL_MS;
     set("source", `${frame.source} · ${frame.width} × ${frame.height} · policy ${live.policy}`);
-    const still = frame.since_ms > STILL_MS;
-    set("frame", `frame ${frame.index} · ${ms(frame.age_ms)} old when answered` + (still ? `, ${(frame.since_ms / 1000).toFixed(0)} s now` : ""));
-    picture.alt = frame.found ? `Frame ${frame.index}: ` + (frame.found.map((one) => one.label).join(", ") || "nothing found") : `Frame ${frame.index}: ${frame.status}`;
-    showFound(frame);
+    if (!frozen) showFrame(frame, stopped ? `, ${(frame.since_ms / 1000).toFixed(0)} s now` : "");
     const event = live.events[live.events.length - 1];
     if (event && (event.kind === "lost" || event.kind === "broken")) showState("lost", event.kind);
-    else if (still && !live.ended) showState("lost", `no new answer for ${(frame.since_ms / 1000).toFixed(0)} s`);
+    else if (stopped && !live.ended) showState("lost", `no new answer for ${(frame.since_ms / 1000).toFixed(0)} s`);
     else showState(frame.state, frame.status);
   }
+  if (live.explaining && frozen && frozen.asked) set("explained", `explaining: ${live.explaining[0]} of at most ${live.explaining[1]} runs`);
   byId("events").replaceChildren(...live.events.slice().reverse().map((event) => make("li", {}, `${event.at.slice(11, 19)} ${event.kind}: ${event.message}`)));
   for (const name in live.call) {
     const input = byId("threshold-" + name);
@@ -161,10 +160,73 @@ function show(live) {
   if (live.ended) end("ended");
 }
 
+function showFrame(frame, more) {
+  set("frame", `frame ${frame.index} · ${ms(frame.age_ms)} old when answered${more}`);
+  byId("picture").alt = frame.found ? `Frame ${frame.index}: ` + (frame.found.map((one) => one.label).join(", ") || "nothing found") : `Frame ${frame.index}: ${frame.status}`;
+  showFound(frame);
+}
+
 function end(text) {
   ended = true;
   showState("ended", text);
-  byId("pause").disabled = true;
+  byId("freeze").disabled = byId("explain").disabled = true;
+}
+
+const post = (path, body, more) => fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), ...more });
+
+async function freeze() {
+  const answer = await post("/freeze", {});
+  if (!answer.ok) return;
+  frozen = { ...await answer.json(), showsMap: false, explained: "", asked: null };
+  showFrame(frozen.frame, ", frozen");
+}
+
+async function toggleFrozen() {
+  const isFrozen = Boolean(frozen) || still;
+  if (frozen && frozen.asked) frozen.asked.abort();
+  frozen = null;
+  still = !isFrozen;
+  if (still) await freeze().catch(() => {});
+  showFrozen();
+  showPicture();
+}
+
+function showFrozen() {
+  const button = byId("explain");
+  byId("freeze").setAttribute("aria-pressed", String(still));
+  set("freeze", still ? "Resume" : "Freeze");
+  button.hidden = !(frozen && frozen.explainable && frozen.frame.found);
+  button.disabled = ended || Boolean(frozen && frozen.asked);
+  button.setAttribute("aria-pressed", String(Boolean(frozen && frozen.showsMap)));
+  set("explained", frozen ? frozen.explained : "");
+}
+
+async function toggleExplanation() {
+  const one = frozen;
+  if (!one.explained || !one.hasMap) {
+    one.asked = new AbortController();
+    one.explained = "explaining";
+    showFrozen();
+    try {
+      const answer = await post(`/frozen/${one.frame.index}/explanation`, {}, { signal: one.asked.signal });
+      const told = await answer.json();
+      one.hasMap = answer.ok;
+      one.explained = answer.ok ? explanationText(told) : `not explained: ${told.error}`;
+    } catch {
+      one.explained = "not explained: the stream does not answer";
+    }
+    one.asked = null;
+    one.showsMap = false;
+  }
+  if (frozen !== one) return;
+  one.showsMap = one.hasMap && !one.showsMap;
+  showFrozen();
+  showPicture();
+}
+
+function explanationText(told) {
+  const quality = told.reliability === null ? "" : `; reliability ${told.reliability.toFixed(2)}` + (told.reliability < LEAST_RELIABLE ? ": the map says little" : "");
+  return `bright: what the score of ${told.label} (${(100 * told.score).toFixed(1)} %) rests on${quality}; ${told.samples} runs`;
 }
 
 async function poll() {
@@ -189,7 +251,7 @@ function slider(one) {
   input.addEventListener("shown", tell);
   input.addEventListener("input", tell);
   input.addEventListener("input", debounced(async () => {
-    const answer = await fetch("/thresholds", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ [one.name]: Number(input.value) }) });
+    const answer = await post("/thresholds", { [one.name]: Number(input.value) });
     set("threshold-error", answer.ok ? "" : (await answer.json()).error);
   }));
   box.append(make("label", { for: id }, one.label), output, input, make("p", { class: "soft", id: id + "-hint" }, one.hint));
@@ -223,13 +285,9 @@ async function showCard() {
   byId("sliders").replaceChildren(...card.thresholds.map(slider));
 }
 
-byId("pause").addEventListener("click", () => {
-  paused = !paused;
-  byId("pause").setAttribute("aria-pressed", String(paused));
-  set("pause", paused ? "Resume picture" : "Pause picture");
-  showPicture();
-});
+byId("freeze").addEventListener("click", toggleFrozen);
+byId("explain").addEventListener("click", toggleExplanation);
 byId("picture").addEventListener("error", () => { if (!ended) setTimeout(showPicture, 1000); });
-if (matchMedia("(prefers-reduced-motion: reduce)").matches) byId("pause").click(); else showPicture();
+if (matchMedia("(prefers-reduced-motion: reduce)").matches) byId("freeze").click(); else showPicture();
 showCard().catch(() => set("evidence", "the card cannot be loaded"));
 poll();

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgevision.errors import StreamBrokenError, StreamError, install_command
 from edgevision.frame_source import CapturedImage, SourceSettings
+from edgevision.streaming.sources.mirrored import is_mirrored
 from edgevision.streaming.sources.recording import check_size, is_far_short
 from edgevision.system.log import warning
 
@@ -23,19 +24,25 @@ class OpenCVFileReader:
     """An open video file.
 
     OpenCV 5.0 gives an unchanging picture for each frame of an interlaced video, without an error: a video
-    whose frames are all alike is told, and is an error at its end.
+    whose frames are all alike is told, and is an error at its end. It also turns
+    a mirrored video by half a turn.
 
     Args:
         path: the file.
         settings: time limits.
 
     Raises:
-        StreamError: it is not a video, or its frames are too large.
+        StreamError: it is not a video, its frames are too large, or they are mirrored.
     """
 
     live = False
 
     def __init__(self, path: Path, settings: SourceSettings) -> None:
+        if is_mirrored(path):
+            raise StreamError(
+                f"{path}: its frames are mirrored, which OpenCV shows upside down; PyAV does not: "
+                f"{install_command('video')}"
+            )
         limits = (
             *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(settings.open_timeout_s * 1000)),
             *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(settings.read_timeout_s * 1000)),
@@ -109,7 +116,7 @@ class OpenCVFileReader:
                 f"{self.name}: damaged or cut off: {self._read} frames could be read, and the file states "
                 f"{stated}; {_EXACT}"
             )
-        if self._first is not None and self._read >= _MOST_ALIKE:
+        if self._first is not None and self._read > 1:
             raise StreamBrokenError(f"{self.name}: all {self._read} frames are the same picture; {_ALIKE}")
 
 
