@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from edgevision.errors import EdgeVisionError, InferenceError, OptionError, ProcessError, first_line
@@ -49,11 +50,15 @@ class RayExecutor:
 
     def run(self, work: Work, units: Iterable[Unit], workers: int | None) -> Iterator[Answer]:
         """As `Executor.run`."""
+        waiting = iter(units)
+        first = next(waiting, None)
+        if first is None:  # nothing is left to do, and no cluster is started for it
+            return
         with connected() as ray:
             cpus = node_cpus(ray)
             count = max(1, math.floor(sum(cpus))) if workers is None else workers
             with _Actors(ray, work, count, share_of_cpu(cpus, count)) as actors:
-                yield from actors.answers(units)
+                yield from actors.answers(chain([first], waiting))
 
 
 def share_of_cpu(cpus: list[float], actors: int) -> float:

@@ -30,12 +30,14 @@ LOCAL = BatchSettings(format="jsonl")
 
 
 def started() -> Any:
-    """The first machine, of one CPU; Ray gives up after 30 s, which a busy machine may need."""
+    """Two machines of one CPU each; Ray gives up after 30 s, which a busy machine may need."""
     from ray.cluster_utils import Cluster
 
     for _ in range(3):
         with suppress(Exception):
-            return Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+            nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+            nodes.add_node(num_cpus=1)
+            return nodes
         with warnings.catch_warnings():  # of processes that Ray left behind
             warnings.simplefilter("ignore")
             gc.collect()
@@ -48,7 +50,6 @@ def cluster() -> Iterator[Any]:
     tests = str(Path(__file__).parents[1])  # workers import from it
     os.environ["PYTHONPATH"] = os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])
     nodes = started()
-    nodes.add_node(num_cpus=1)
     ray.init(address=nodes.address, log_to_driver=False)
     yield nodes
     ray.shutdown()
