@@ -253,16 +253,25 @@ def _from_json(data: Any, shape: tuple[int, ...], spec: TensorSpec, where: str) 
     if not kinds <= allowed:
         wrong = next(one for one in flat if type(one) not in allowed)
         raise InputError(f"{where}: data: expected {expected}, got {shown(wrong)}")
-    if dtype.kind in "iu" and flat:
-        limits = np.iinfo(dtype)
-        for extreme in (min(flat), max(flat)):
-            if not limits.min <= extreme <= limits.max:
-                raise InputError(
-                    f"{where}: data: expected {limits.min} to {limits.max}, got {shown(extreme)}"
-                )
+    if dtype.kind in "iu":
+        return _whole(flat, dtype, where).reshape(shape)
     with np.errstate(over="ignore"):  # what is too large for it is infinite, which no model takes
         values = np.array(flat, np.float64 if dtype.kind == "f" else dtype)
         return values.astype(dtype, copy=False).reshape(shape)
+
+
+def _whole(flat: Sequence[int], dtype: np.dtype[Any], where: str) -> Array:
+    limits = np.iinfo(dtype)
+    wide = np.dtype(np.uint64 if dtype == np.uint64 else np.int64)
+    try:
+        # numpy 1 takes a negative number for a large one.
+        values = None if wide.kind == "u" and min(flat, default=0) < 0 else np.array(flat, wide)
+    except OverflowError:
+        values = None
+    if values is None or (values.size and not limits.min <= values.min() <= values.max() <= limits.max):
+        wrong = next(one for one in flat if not limits.min <= one <= limits.max)
+        raise InputError(f"{where}: data: expected {limits.min} to {limits.max}, got {shown(wrong)}")
+    return values.astype(dtype, copy=False)
 
 
 def _flat(data: Any, shape: tuple[int, ...], where: str) -> Sequence[Any]:
