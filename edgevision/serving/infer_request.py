@@ -24,6 +24,7 @@ from edgevision.tensors import Array, TensorSpec, check_inputs
 #: Of a request's ``id``, which is repeated in the answer.
 _MOST_ID = 1000
 _US_PER_S = 1e6
+_MOST_DIGITS = 20
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,12 @@ def read_infer_request(body: bytes, json_length: str | None, limits: TensorLimit
     Raises:
         InputError: it is not valid, or its tensors are not the model's.
     """
-    length = len(body) if json_length is None else _length(json_length, len(body))
+    length = json_bytes(json_length, body)
+    if json_length is not None and not 0 < length <= len(body):
+        raise InputError(
+            f"Inference-Header-Content-Length: expected the bytes of the JSON, 1 to {len(body)} (all), "
+            f"got {shown(json_length)}"
+        )
     try:
         document = read_json(body[:length])
     except JsonError as error:
@@ -106,13 +112,12 @@ def read_infer_request(body: bytes, json_length: str | None, limits: TensorLimit
     )
 
 
-def _length(text: str, size: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) <= size):
-        raise InputError(
-            f"Inference-Header-Content-Length: expected the bytes of the JSON, 1 to {size} (all), "
-            f"got {shown(text)}"
-        )
-    return int(text)
+def json_bytes(json_length: str | None, body: bytes) -> int:
+    """The bytes of JSON at the beginning of a request, as its header says; 0 if that is not a number."""
+    if json_length is None:
+        return len(body)
+    is_number = json_length.isascii() and json_length.isdigit() and len(json_length) < _MOST_DIGITS
+    return int(json_length) if is_number else 0
 
 
 def _fields(value: Any, where: str, required: set[str], optional: set[str]) -> dict[str, Any]:
