@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -162,7 +162,9 @@ def command(model: Path, source: str, **arguments: Any) -> None:
     if save is not None:
         check_video_path(save, "--save")
     preview = None if arguments["preview"] is None else address_of(arguments["preview"] or str(DEFAULT_PORT))
-    states = {path: _free(path, name, overwrite) for path, name in ((save, "--save"), (jsonl, "--jsonl"))}
+    states = {
+        path: _free(path, name, overwrite, source) for path, name in ((save, "--save"), (jsonl, "--jsonl"))
+    }
     reconnect_s = None if math.isinf(arguments["reconnect_s"]) else arguments["reconnect_s"]
     settings = StreamSettings(
         stall_s=arguments["stall_s"], reconnect_s=reconnect_s, call=thresholds_of(arguments)
@@ -213,9 +215,14 @@ def _health_of(network: ImageModel[Any]) -> Callable[[], Health] | None:
     return partial(network.health, check=False) if network.is_watched else None
 
 
-def _free(path: Path | None, option_name: str, overwrite: bool) -> OutputState:
+def _free(path: Path | None, option_name: str, overwrite: bool, source: str) -> OutputState:
     if path is None or path == _STDOUT:
         return OutputState()
+    is_source = False
+    with suppress(OSError, ValueError):  # one of them is not there, or no path
+        is_source = path.samefile(source)
+    if is_source:
+        raise OptionError(f"{option_name} {path}: is the source itself; choose another name")
     before = check_folder_of(path, option_name)
     if before and not overwrite:
         raise OutputError(f"{path}: exists; pass --overwrite to replace it, or choose another name")

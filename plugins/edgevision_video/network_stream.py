@@ -51,9 +51,11 @@ class NetworkStream:
                 "video", f"PyAV is not installed, which reads {_shown(source)}"
             ) from error
         _check_address(source)
+        scheme, separator, rest = source.partition(":")
+        source = scheme.lower() + separator + rest  # FFmpeg knows it so alone
         av.logging.set_level(av.logging.PANIC)  # FFmpeg's own lines contain the address with its password
         timeout = settings.open_timeout_s, settings.read_timeout_s
-        options = _RTSP_OPTIONS if source.lower().startswith("rtsp") else {}
+        options = _RTSP_OPTIONS if source.startswith("rtsp") else {}
         began_s = time.monotonic()
         try:
             container = av.open(source, timeout=timeout, options=_LIVE_OPTIONS | options)

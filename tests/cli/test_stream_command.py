@@ -119,6 +119,8 @@ def test_a_signal_ends_it_with_whole_files(
         (("clip.avi", "--policy", "newest"), 2, "expected 'wait', 'latest', or 'queue(N)'"),
         (("clip.avi", "--save", "out.gif"), 2, "expected a file of type .mp4, .mkv, .mov"),
         (("clip.avi", "--save", "absent/out.mp4"), 12, "mkdir -p absent"),
+        (("clip.mkv", "--save", "clip.mkv", "--overwrite"), 2, "--save clip.mkv: is the source itself"),
+        (("clip.avi", "more", "rtsp://u:hidden@h/x"), 2, "unexpected extra arguments (more rtsp://h/x)"),
         (("clip.avi", "--overwrite"), 2, "--overwrite requires"),
         (("clip.avi", "--score-threshold", "0.5"), 2, "--score-threshold is for detectors"),
         (("cut.avi", "--jsonl", "cut.jsonl"), 16, "damaged or cut off"),
@@ -131,11 +133,13 @@ def test_mistakes_and_faults_are_one_line(
 ) -> None:
     whole = write_video(tmp_path / "clip.avi", frames=40).read_bytes()
     (tmp_path / "cut.avi").write_bytes(whole[: len(whole) * 3 // 4])
+    (tmp_path / "clip.mkv").write_bytes(whole)
     done = edgevision_command("stream", bundle, *words, "--no-tune", "-q")
     assert done.returncode == code, done.stderr
     assert told in done.stderr
     lines = [line for line in done.stderr.splitlines() if not line.startswith("INFO: ")]  # LiteRT's own
     assert len(lines) == 1
+    assert (tmp_path / "clip.mkv").read_bytes() == whole
     if "cut.jsonl" in words:
         assert len(rows_of((tmp_path / "cut.jsonl").read_text())) > 5
 
@@ -154,6 +158,23 @@ def test_predict_takes_videos_among_images(bundle: Path, tmp_path: Path, edgevis
     ]
     every = edgevision_command("predict", bundle, clip)
     assert len(every.stdout.splitlines()) == 20
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("predict", "BUNDLE", "rtsp://u:hidden@h/x"), 2, "the address rtsp://h/x (edgevision stream MODEL"),
+        (("predict", "BUNDLE", "0"), 3, "for a camera run: edgevision stream MODEL INDEX"),
+        (("stream", "rtsp://u:hidden@h/x", "BUNDLE"), 2, "the address rtsp://h/x"),
+        (("evaluate", "BUNDLE", "http://u:hidden@h/x?key=hidden"), 2, "the address http://h/x?…"),
+    ],
+)
+def test_an_address_in_the_place_of_a_file_is_told_without_its_password(
+    bundle: Path, edgevision_command: Any, words: tuple[str, ...], code: int, told: str
+) -> None:
+    done = edgevision_command(*(bundle if word == "BUNDLE" else word for word in words))
+    assert (done.returncode, told in done.stderr) == (code, True), done.stderr
+    assert "hidden" not in done.stderr
 
 
 def test_predict_tells_of_a_video_that_is_cut_off(
