@@ -59,7 +59,7 @@ def one_path(value: str | os.PathLike[str], argument: str) -> Path:
 
 
 def address_instead(text: str) -> str:
-    """What was expected and what came, where an address stands in the place of a path; else empty."""
+    """An error's text where an address stands in the place of a path; else empty."""
     if not is_address(text):
         return ""
     return (

@@ -179,7 +179,7 @@ def _told(source: str, error: Exception, what: str, late: bool = False) -> Strea
 
 
 def _reason(error: Exception) -> str:
-    """What FFmpeg says, with the last line of its log, without credentials."""
+    """FFmpeg's own words, with the last line of its log, without credentials."""
     reason = getattr(error, "strerror", None) or first_line(error)
     logged = getattr(error, "log", None)
     return without_credentials(f"{reason}: {logged[2].strip()}" if logged else reason)
