@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from edgevision.artifact import QuantizationRecord as QuantizationRecord
     from edgevision.backend import ScoreSigmoids as ScoreSigmoids
     from edgevision.backend import SessionSettings as SessionSettings
+    from edgevision.batching.batch import batch as batch
+    from edgevision.batching.settings import BatchRun as BatchRun
+    from edgevision.batching.settings import BatchSettings as BatchSettings
     from edgevision.benchmarking.bench import BenchResult as BenchResult
     from edgevision.benchmarking.bench import bench as bench
     from edgevision.benchmarking.throughput import Throughput as Throughput
@@ -71,6 +74,12 @@ if TYPE_CHECKING:
     from edgevision.evaluation.sample_plan import EvaluationPlan as EvaluationPlan
     from edgevision.evaluation.sample_plan import PlannedRequirement as PlannedRequirement
     from edgevision.evaluation.sample_plan import plan_evaluation as plan_evaluation
+    from edgevision.evidence.attention import AttentionDrift as AttentionDrift
+    from edgevision.evidence.attention import AttentionReference as AttentionReference
+    from edgevision.evidence.attention import AttentionSpecification as AttentionSpecification
+    from edgevision.evidence.attention import Faithfulness as Faithfulness
+    from edgevision.evidence.attention import MeanOfImages as MeanOfImages
+    from edgevision.evidence.attention import MovedAttention as MovedAttention
     from edgevision.evidence.operating_points import Curve as Curve
     from edgevision.evidence.operating_points import OperatingEvidence as OperatingEvidence
     from edgevision.evidence.operating_points import PointMetrics as PointMetrics
@@ -215,6 +224,8 @@ _NAMES = {
     "_version": ("__version__",),
     "artifact": ("Artifact", "FloatOperation", "QuantizationRecord"),
     "backend": ("ScoreSigmoids", "SessionSettings"),
+    "batching.batch": ("batch",),
+    "batching.settings": ("BatchRun", "BatchSettings"),
     "benchmarking.bench": ("BenchResult", "bench"),
     "benchmarking.throughput": ("Throughput",),
     "benchmarking.tune": ("Chosen", "Tuning", "TuningRow", "tune"),
@@ -237,6 +248,14 @@ _NAMES = {
     "evaluation.open_model": ("ArtifactRun", "RunSettings"),
     "evaluation.run": ("Images",),
     "evaluation.sample_plan": ("EvaluationPlan", "PlannedRequirement", "plan_evaluation"),
+    "evidence.attention": (
+        "AttentionDrift",
+        "AttentionReference",
+        "AttentionSpecification",
+        "Faithfulness",
+        "MeanOfImages",
+        "MovedAttention",
+    ),
     "evidence.operating_points": ("Curve", "OperatingEvidence", "PointMetrics"),
     "evidence.operating_specification": ("OperatingPointSpecification",),
     "evidence.prediction_sets": (

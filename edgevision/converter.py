@@ -7,7 +7,7 @@ when they are called.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -252,6 +252,36 @@ class NormalizedSource(Protocol):
         Returns:
             As many inputs as in `start`; the same for the same start.
         """
+        ...
+
+
+@runtime_checkable
+class GradientSource(Source, Protocol):
+    """A source whose answers can be explained from the inside, as a reference for maps from the outside.
+
+    Optional: test it with `isinstance(source, GradientSource)`.
+    """
+
+    def gradient_maps(
+        self, output: str, column: int, are_scores: bool, image: Array, baseline: Array
+    ) -> Mapping[str, Array]:
+        """Maps of what one value of an output rests on.
+
+        Args:
+            output: name of an output, ``(batch, columns)``.
+            column: of the value.
+            are_scores: whether the values are 0…1.
+            image: an input of the network, ``(1, h, w, c)``, float32.
+            baseline: the same without its details.
+
+        Returns:
+            Name of a method -> float32 ``(rows, columns)`` over the whole input, of any size. Empty if the
+            network cannot be differentiated.
+        """
+        ...
+
+    def shuffled(self, seed: int) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
+        """The network with its weights in random order, as a function like `Source.run`."""
         ...
 
 

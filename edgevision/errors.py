@@ -3,6 +3,7 @@
     EdgeVisionError                     1   base class
     ├── OptionError                     2   an option or argument is missing, ambiguous, or invalid
     │   ├── MissingOptionError          2   … because the model does not say what it states
+    │   ├── NothingFoundError           2   … because the model does not find it in an image
     │   └── CopyError                   2   … because a model belongs to the process that loaded it
     ├── InputError                      3   an image, a set of images, or a tensor cannot be used
     ├── SourceError                     4   a trained model cannot be read or converted
@@ -43,6 +44,12 @@ exits with 130, and code 1 means an internal error in EdgeVision or in a plugin.
 """
 
 from __future__ import annotations
+
+import re
+
+#: Keras sets messages in bold.
+_TERMINAL_STYLE = re.compile(r"\x1b\[[0-9;]*m")
+_INTRODUCTIONS = ("Exception from", "Exception encountered when calling", "Check '")
 
 _MOST_CHARACTERS = 10_000
 
@@ -106,6 +113,10 @@ class MissingOptionError(OptionError):
         several = f"{len(questions)} options are missing: " + "; ".join(listed)
         asked = questions[0] if len(questions) == 1 else several
         super().__init__(f"{where}: {asked}" if where else asked)
+
+
+class NothingFoundError(OptionError):
+    """The class or object that is to be explained was not found in the image."""
 
 
 class CopyError(OptionError, TypeError):
@@ -322,11 +333,12 @@ def install_command(extra: str) -> str:
 
 def first_line(error: BaseException) -> str:
     """The most informative line of a foreign error: C++ runtimes add source paths and stack traces."""
-    lines = [line for line in map(str.strip, str(error).splitlines()) if line]
+    text = _TERMINAL_STYLE.sub("", str(error))
+    lines = [line for line in map(str.strip, text.splitlines()) if line]
     informative = [
         line
         for line in lines
         # A line that ends in a colon only introduces the next one.
-        if not line.startswith(("Exception from", "Check '")) and not line.endswith(":")
+        if not line.startswith(_INTRODUCTIONS) and not line.endswith(":")
     ]
     return (informative or lines or [type(error).__name__])[0]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgevision.backend import Backend
     from edgevision.converter import Converter, SourceReader
     from edgevision.decoder import Decoder
+    from edgevision.executor import Executor
     from edgevision.export_format import ExportFormat
     from edgevision.frame_source import FrameSource
     from edgevision.health import Health
@@ -72,6 +73,11 @@ def edgevision_frame_sources() -> Iterable[FrameSource]:  # type: ignore[empty-b
 @hookspec
 def edgevision_trackers() -> Iterable[TrackerKind]:  # type: ignore[empty-body]
     """Methods that follow the objects of a stream from frame to frame."""
+
+
+@hookspec
+def edgevision_executors() -> Iterable[Executor]:  # type: ignore[empty-body]
+    """Where batches of many images are worked on, such as a cluster."""
 
 
 @hookspec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -201,3 +202,10 @@ def _check_tables(table: Mapping[str, Any], where: str) -> None:
     for key in _OPTION_TABLES:
         if not isinstance(table.get(key, {}), dict):
             raise OptionError(f"{where}: field '{key}': expected a table, got {shown(table[key])}")
+        for name, value in table.get(key, {}).items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError):  # of a date, and of nan
+                raise OptionError(
+                    f"{where}: field '{key}': '{name}': expected a value that JSON has, got {shown(value)}"
+                ) from None

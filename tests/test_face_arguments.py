@@ -144,6 +144,7 @@ SETTINGS: list[tuple[type, dict[str, Any]]] = [
             "seed": 3,
         },
     ),
+    (ev.AttentionSpecification, {"images": 8, "max_drift": 0.5, "budget": 64, "cells": 4, "seed": 3}),
     (ev.ExplainSettings, {"budget": 64, "seed": 3, "cells": 4, "reliability": 0.5}),
     (
         ev.ScoreSigmoids,
@@ -158,6 +159,7 @@ SETTINGS: list[tuple[type, dict[str, Any]]] = [
         },
     ),
     (ev.RunSettings, {}),
+    (ev.BatchSettings, {"workers": 2, "top": 3, "part_rows": 4}),
     (ev.PackSettings, {"keep": ("tflite", "int8"), "drop": ("float32",), "command": ("edgevision", "pack")}),
     (ev.BareModel, {"labels": ("cat", "dog")}),
     (
@@ -782,6 +784,12 @@ def _evaluated(**arguments: Any) -> object:
     return ev.evaluate(**{**plain, **arguments}).to_dict()["metrics"]
 
 
+def _batched(**arguments: Any) -> object:
+    settings = ev.BatchSettings(format="jsonl")
+    plain = {"bundle": "tiny.evb", "sources": "five", "output": "table", "on": ON_TFLITE}
+    return ev.batch(**{**plain, "settings": settings, **arguments}).ok
+
+
 def _compared(**arguments: Any) -> object:
     plain: dict[str, Any] = {"a": "tiny.evb", "b": "tiny.evb", "data": "five"}
     return ev.compare(**{**plain, "a_on": ON_TFLITE, "b_on": ON_TFLITE, **arguments}).to_dict()["verdict"]
@@ -834,6 +842,14 @@ FUNCTIONS = [
     Row("evaluate", "truth", Path("nothing"), lambda path: _evaluated(truth=path)),
     Row("evaluate", "groups", Path("no.csv"), lambda path: _evaluated(groups=path)),
     Row("evaluate", "groups", (1, 2, 2, 1, 3), lambda names: _evaluated(groups=names)),
+    Row("batch", "bundle", Path("no.evb"), lambda path: ev.batch(path, "five", "table")),
+    Row("batch", "sources", Path("nothing"), lambda path: _batched(sources=path)),
+    Row("batch", "sources", ("five", "nothing"), lambda paths: _batched(sources=paths)),
+    Row("batch", "output", Path("tiny.evb"), lambda path: _batched(output=path)),
+    Row("batch", "annotations", Path("no.json"), lambda path: _batched(annotations=path)),
+    Row("batch", "truth", Path("nothing"), lambda path: _batched(truth=path)),
+    Row("batch", "groups", Path("no.csv"), lambda path: _batched(evaluate=True, groups=path)),
+    Row("batch", "groups", (1, 2, 2, 1, 3), lambda names: _batched(evaluate=True, groups=names)),
     Row("export", "bundle", Path("no.evb"), lambda path: ev.export(path, "new", form="mediapipe")),
     Row("export", "output", Path("no/new"), lambda path: ev.export("tiny.evb", path, form="mediapipe")),
     Row("install", "bundle", Path("no.evb"), lambda path: ev.install(path, "device")),

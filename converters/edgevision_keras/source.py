@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgevision.converter import Activations, CalibrationData, SourceFacts, TrainingResize
+from edgevision.errors import first_line
 from edgevision.tensors import Array, TensorSpec, check_inputs
 from edgevision_keras.graph.trace import Trace
 from edgevision_keras.libraries import require_tensorflow
@@ -20,6 +21,7 @@ from edgevision_keras.quantization.trained import prepare_trained
 from edgevision_keras.statistics.activations import ActivationMeter
 from edgevision_keras.statistics.batch_norms import NormStatistics
 from edgevision_keras.statistics.distillation import distil
+from edgevision_keras.statistics.gradients import GradientMaps, shuffled
 from edgevision_keras.training_input import training_input, training_pixels
 
 _LOG = logging.getLogger(__name__)
@@ -61,6 +63,7 @@ class KerasSource:
         self.facts = facts
         self.versions = dict(versions)
         self.layer_names = layer_names
+        self._gradients: dict[tuple[str, bool], GradientMaps] = {}
         self._latest_preparation: tuple[CalibrationData | None, PreparedNetwork] | None = None
 
     @property
@@ -168,6 +171,26 @@ class KerasSource:
         """As `edgevision.converter.NormalizedSource.distilled`."""
         check_inputs(self.inputs, start)
         return distil(self._norms, self.facts.score_kind, start, low, high)
+
+    def gradient_maps(
+        self, output: str, column: int, are_scores: bool, image: Array, baseline: Array
+    ) -> dict[str, Array]:
+        """As `edgevision.converter.GradientSource.gradient_maps`: Grad-CAM and integrated gradients."""
+        key = output, are_scores
+        if key not in self._gradients:
+            self._gradients[key] = GradientMaps(self.trace, *key)
+        try:
+            cam = self._gradients[key].grad_cam(image, column)
+            integrated = self._gradients[key].integrated_gradients(image, baseline, column)
+        except (LookupError, ValueError) as error:  # an operation without a gradient
+            _LOG.info("%s: no gradient maps: %s", self.path, first_line(error))
+            return {}
+        return {} if cam is None else {"Grad-CAM": cam, "integrated gradients": integrated}
+
+    def shuffled(self, seed: int) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
+        """As `edgevision.converter.GradientSource.shuffled`."""
+        function, names = shuffled(self.trace, seed), [spec.name for spec in self.outputs]
+        return partial(self._outputs, lambda *images: dict(zip(names, function(*images), strict=True)))
 
     @cached_property
     def _meter(self) -> ActivationMeter:

@@ -18,6 +18,9 @@ from edgevision.system.strict_zip import StrictZip
 
 #: What a picture shows, if it is not the result of an artifact: then it is the artifact's id.
 INPUT, TRUTH, SOURCE = "input", "truth", "source"
+#: Before the name of a model, of a picture of what its answer rests on: the class or object that the source
+#: found, or that which the model itself found.
+ATTENTION, OWN_ATTENTION = "attention: ", "attention for its own answer: "
 #: Limit for all pictures of a bundle together when they are written, and for each when it is read.
 MOST_BYTES = 1_000_000
 _INDEX = "index.json"
@@ -32,7 +35,7 @@ class Picture:
     Attributes:
         image: name of the image in the set.
         shows: ``input``: the image itself; ``truth``: its ground truth; ``source``, or the id of an
-            artifact: the result of that model.
+            artifact: the result of that model; after `ATTENTION` or `OWN_ATTENTION`: what it rests on.
         content: a JPEG or PNG file.
     """
 

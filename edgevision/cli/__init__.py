@@ -32,6 +32,7 @@ _COMPLETION_VARIABLE = "_EDGEVISION_COMPLETE"
 
 COMMANDS = {
     "backends": "List the backends, and how to install those that are missing.",
+    "batch": "Predict about many images, resumable, here or on a cluster.",
     "bench": "Time a model stage by stage, compared with the bare runtime.",
     "compare": "Say which of two models is better, and if that is significant.",
     "convert": "Convert a trained Keras model into a bundle, with evidence.",
@@ -50,6 +51,7 @@ COMMANDS = {
     "report": "Write the evidence of a bundle as one HTML page.",
     "sbom": "List what a bundle is made of, and the libraries that it loads.",
     "selftest": "Check a bundle's known answers on this machine.",
+    "serve": "Answer for models over HTTP, by the Open Inference Protocol.",
     "sign": "Sign a bundle with a local key.",
     "stream": "Run a model on a camera, a video or a network stream.",
     "targets": "List the device profiles that a model can be converted for.",

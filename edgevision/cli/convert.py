@@ -9,6 +9,7 @@ import click
 
 from edgevision.artifact import PRECISIONS
 from edgevision.cli.lines import echo_line
+from edgevision.cli.options.attention import ATTENTION_OPTIONS, attention_of
 from edgevision.cli.options.completion import complete_precision, complete_target
 from edgevision.cli.options.detect import (
     DECODER_OPTIONS,
@@ -144,6 +145,7 @@ from edgevision.tasks.options import TaskOptions
         "requirements. The evidence says so. Without this option the exit code is 13.",
     ),
     *SCORE_OPTIONS,
+    *ATTENTION_OPTIONS,
 )
 @under(
     "Source",
@@ -274,6 +276,7 @@ def command(ctx: click.Context, /, source: Path, output: Path, as_json: bool, **
         operating_point=operating_point_of(arguments),
         calibrate_scores=arguments["calibrate_scores"],
         prediction_sets=prediction_sets_of(arguments),
+        attention=attention_of(arguments),
         record_names=arguments["record_names"],
         author=arguments["author"],
         command=command_line(ctx),

@@ -90,7 +90,7 @@ def command(model: Path, data: Path, save: Path | None, as_json: bool, **argumen
     if as_json:
         click.echo(json.dumps(evaluation.to_dict(), indent=2, allow_nan=False))
     else:
-        _echo(evaluation)
+        echo_evaluation(evaluation)
     echo_left_out(evaluation.left_out)
     if save is not None and not as_json:
         echo_line(f"pictures saved in {save}")
@@ -98,7 +98,8 @@ def command(model: Path, data: Path, save: Path | None, as_json: bool, **argumen
         raise InputError(f"{unusable} of {len(images)} images could not be used")
 
 
-def _echo(evaluation: Evaluation) -> None:
+def echo_evaluation(evaluation: Evaluation) -> None:
+    """Print an evaluation for people: metrics, classes, confusions and the worst images."""
     run, measures = evaluation.run, evaluation.measures
     echo_line(
         f"{run.bundle}: {run.artifact} on {run.backend} {run.device}, "

@@ -28,7 +28,7 @@ from edgevision.cli.output.left_out import echo_left_out
 from edgevision.cli.output.terminal import progress_on
 from edgevision.drawing.explanations import draw_explanation
 from edgevision.drawing.sheet import contact_sheet
-from edgevision.errors import InputError, OptionError, OutputError
+from edgevision.errors import InputError, NothingFoundError, OptionError, OutputError
 from edgevision.explaining.explanation import Explanation
 from edgevision.explaining.settings import FILLS, METHODS, ExplainSettings
 from edgevision.imaging.find import ImageFile, find
@@ -39,6 +39,7 @@ from edgevision.system.decimals import percent
 from edgevision.system.files import OutputState
 from edgevision.system.progress import Progress
 from edgevision.tasks.explainable_model import ExplainableModel
+from edgevision.tasks.explanation_check import ExplanationCheck
 
 #: Pictures of a contact sheet at most, and pixels of the longer side of each.
 _MOST_PICTURES, _THUMBNAIL = 64, 480
@@ -51,7 +52,12 @@ _UNRELIABLE = 0.8
 @click.argument("images", nargs=-1, required=True, type=PATH)
 @under(
     "Explanation",
-    option("--for", "target", metavar="LABEL", help="Class to explain. Default: the best one."),
+    option(
+        "--for",
+        "target",
+        metavar="LABEL",
+        help="Class to explain, or value of a regression. Default: the best class, the first value.",
+    ),
     option("--method", type=click.Choice(METHODS), help="How parts of the image are hidden. Default: rise."),
     option(
         "--budget",
@@ -76,6 +82,12 @@ _UNRELIABLE = 0.8
 )
 @under(
     "Output",
+    option(
+        "--check",
+        is_flag=True,
+        help="Say whether each map is ahead of random ones, and how much it depends on its masks. Takes as "
+        "long again.",
+    ),
     option("-o", "--output", type=PATH, required=True, metavar="DIR", help="Folder for the pictures."),
     option("--overwrite", is_flag=True, help="Replace files in the folder of -o."),
     option("--json", "as_json", is_flag=True, help="Print one JSON object per image and line."),
@@ -101,21 +113,25 @@ def command(
     with network:
         if not isinstance(network, ExplainableModel):
             raise OptionError(
-                f"{model}: classes and objects are explained, and this model is a {type(network).__name__}"
+                f"{model}: answers of a {type(network).__name__} are not explained; those of classifiers, "
+                "detectors, segmentations of whole images, regressions and embeddings are"
             )
         with progress_on(sys.stderr) as progress:
             for place, file in enumerate(found.images, 1):
                 report = partial(_report, progress, f"image {place} of {len(found.images)}")
                 copy = copies[file.name]
                 try:
-                    explanation, picture = _explained(network, file, arguments, report)
+                    explanation, picture, check = _explained(network, file, arguments, report)
                 except InputError as error:
                     unusable += 1
                     lines.append(_error_line(file, error, as_json))
                     continue
+                except NothingFoundError as error:  # of this image; others may have an answer
+                    lines.append(_nothing_line(file, error, as_json))
+                    continue
                 write_image(copy.path, picture, copy.before)
                 pictures += [picture] if len(pictures) < _MOST_PICTURES else []
-                lines.append(_line(file, explanation, copy.path, as_json))
+                lines.append(_line(file, explanation, check, copy.path, as_json))
     if pictures:
         write_image(sheet.path, contact_sheet(pictures, _THUMBNAIL), sheet.before)
     for line in lines:
@@ -137,13 +153,15 @@ def _sheet_of(output: Path, copies: Mapping[str, AnnotatedCopy], overwrite: bool
 
 def _explained(
     network: ExplainableModel[Any], file: ImageFile, arguments: Mapping[str, Any], report: partial[None]
-) -> tuple[Explanation, Pixels]:
-    """The explanation of one image, and its picture."""
+) -> tuple[Explanation, Pixels, ExplanationCheck | None]:
+    """The explanation of one image, its picture and, where asked for, its check."""
     frame = file.read()
     named = ("method", "budget", "cells", "fill", "seed", "reliability")
     settings = ExplainSettings(**{name: arguments[name] for name in named if arguments[name] is not None})
     explanation = network.explain(frame, arguments["target"], settings=settings, progress=report)
-    return explanation, draw_explanation(viewable(frame, network.preprocessing.mapping), explanation)
+    picture = draw_explanation(viewable(frame, network.preprocessing.mapping), explanation)
+    check = ExplanationCheck.of(network, frame, explanation) if arguments["check"] else None
+    return explanation, picture, check
 
 
 def _report(progress: Progress | None, stage: str, done: int, most: int) -> None:
@@ -151,9 +169,12 @@ def _report(progress: Progress | None, stage: str, done: int, most: int) -> None
         progress(stage, done, most)
 
 
-def _line(file: ImageFile, explanation: Explanation, saved: Path, as_json: bool) -> str:
+def _line(
+    file: ImageFile, explanation: Explanation, check: ExplanationCheck | None, saved: Path, as_json: bool
+) -> str:
     if as_json:
-        return json.dumps({"image": file.name, **explanation.to_dict(), "saved": str(saved)})
+        checked = {} if check is None else {"check": check.to_dict()}
+        return json.dumps({"image": file.name, **explanation.to_dict(), **checked, "saved": str(saved)})
     x, y = explanation.peak_xy
     score = percent(explanation.score, 1, sign="%")
     reliability = explanation.reliability
@@ -161,7 +182,24 @@ def _line(file: ImageFile, explanation: Explanation, saved: Path, as_json: bool)
     if reliability is not None and reliability < _UNRELIABLE:
         quality += ": mostly noise; raise --budget, or lower --cells"
     words = f"{explanation.label} {score}  most at {x},{y}  ({explanation.samples} runs{quality})"
-    return one_line(f"{file.name}  {words}  {saved}")
+    return one_line(f"{file.name}  {words}{_checked(check)}  {saved}")
+
+
+def _checked(check: ExplanationCheck | None) -> str:
+    """Such as ``  insertion 0.61 (random 0.42), deletion 0.20 (0.43), ahead of 100 % of random maps``."""
+    if check is None:
+        return ""
+    stability = "" if check.stability is None else f", correlation with other masks {check.stability:.2f}"
+    return (
+        f"  insertion {check.insertion:.2f} (random {check.random_insertion:.2f}), deletion "
+        f"{check.deletion:.2f} ({check.random_deletion:.2f}), ahead of {percent(check.ahead, 0)} of random "
+        f"maps{stability}"
+    )
+
+
+def _nothing_line(file: ImageFile, error: NothingFoundError, as_json: bool) -> str:
+    words = {"image": file.name, "nothing_found": str(error)}
+    return json.dumps(words) if as_json else one_line(f"{file.name}  nothing found  {error}")
 
 
 def _error_line(file: ImageFile, error: InputError, as_json: bool) -> str:

@@ -48,9 +48,10 @@ from edgevision.streaming.records import ABSTAINED
 from edgevision.streaming.settings import StreamSettings
 from edgevision.streaming.sources.video_file import every_nth_frame
 from edgevision.system.in_order import in_order
-from edgevision.tasks.batches import pays
+from edgevision.tasks.batches import each_or_all, pays
 from edgevision.tasks.image_model import ImageModel
 from edgevision.tasks.kind import TaskKind, kind_of
+from edgevision.tasks.result_document import gate_of_single_images, result_document
 
 Result = Any
 Network = ImageModel[Any]
@@ -146,7 +147,16 @@ def command(
         set_abstentions(network, arguments)
         log = AnswerLog(journal, network)
         predict, mapping = _predictor(network, arguments), network.preprocessing.mapping
-        work = partial(_results, kind_of(network.task), predict, _gate_of(network), copies, mapping, top, log)
+        work = partial(
+            _results,
+            kind_of(network.task),
+            predict,
+            gate_of_single_images(network),
+            copies,
+            mapping,
+            top,
+            log,
+        )
         lines = partial(_json_lines if as_json else _lines, network, top)
         blocks = image_blocks(files, pays(network.session, network.preprocessing.size_wh))
         with in_order(work, blocks, workers) as rows:
@@ -220,17 +230,6 @@ def _predictor(network: Network, arguments: dict[str, Any]) -> Predict:
     return predict
 
 
-def _gate_of(network: Network) -> Callable[[Frame], str]:
-    """Why an image is not answered, or an empty text: for images that do not follow each other."""
-    gate = network.input_gate
-    if gate is None:
-        return lambda frame: ""
-    from edgevision.imaging.gate import FrameGate
-
-    alone = replace(gate, frozen_frames=None)
-    return lambda frame: FrameGate(alone, network.preprocessing.mapping).reason(frame)
-
-
 def _results(
     kind: TaskKind,
     predict: Predict,
@@ -247,7 +246,7 @@ def _results(
     pairs = zip(images, refusals, strict=True)
     frames = [image for (_, image), refusal in pairs if isinstance(image, Frame) and not refusal]
     started_s = time.perf_counter()
-    results = iter(_each_or_all(predict, frames))
+    results = iter(each_or_all(predict, frames))
     call_ms = 1e3 * (time.perf_counter() - started_s)
     rows: list[Row] = []
     for (file, image), refusal in zip(images, refusals, strict=True):
@@ -317,16 +316,6 @@ def _video_rows(
     yield from damaged_before(math.inf)
 
 
-def _each_or_all(predict: Predict, images: Sequence[Frame]) -> Sequence[Result | InputError]:
-    """The results of images; where one has values that the network cannot use, of each on its own."""
-    try:
-        return predict(images)
-    except InputError as error:
-        if len(images) == 1:
-            return [error]
-    return [result for image in images for result in _each_or_all(predict, [image])]
-
-
 def _echo(block: Sequence[Row], lines: Callable[[Row, Result], Iterable[str]], as_json: bool) -> int:
     """Print the results of a block of images, and return how many could not be read."""
     pending: list[str] = []
@@ -358,16 +347,10 @@ def _echo_lines(lines: Sequence[str]) -> None:
 
 
 def _json_lines(network: Network, top: int, row: Row, result: Result) -> Iterable[str]:
-    session = network.session
-    run: dict[str, Any] = {"bundle_digest": network.bundle_digest} if network.bundle_digest else {}
-    run |= {"backend": session.backend, "device": session.device, "precision": session.precision}
-    document = result.to_dict(top) if kind_of(network.task).ranks_classes else result.to_dict()
-    abstention = getattr(result, "abstention", "")
-    if abstention:
-        document = {"status": f"{ABSTAINED}: {abstention}", **document}
     saved = {} if row.saved is None else {"saved": str(row.saved)}
     at = {} if row.presentation_s is None else {"presentation_s": round(row.presentation_s, 6)}
-    yield json.dumps({"image": row.name, **at, **run, **document, **saved})
+    document = result_document(network, result, top)
+    yield json.dumps({"image": row.name, **at, **document, **saved})
 
 
 def _lines(network: Network, top: int, row: Row, result: Result) -> Iterable[str]:

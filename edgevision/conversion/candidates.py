@@ -30,6 +30,7 @@ from edgevision.converter import (
     SymmetricConverter,
 )
 from edgevision.errors import ConversionError, OptionError, PluginError, ProcessError
+from edgevision.evaluation.attention import MapPair
 from edgevision.evaluation.evaluator import Evaluator
 from edgevision.evaluation.run import Examples, workers_on
 from edgevision.evidence.quantization import QuantizationEvidence, RecipeComparison, named_operations
@@ -97,11 +98,13 @@ class Trial:
         candidate: the artifact.
         measured: the evidence.
         answers: its answers on the evaluation set, where they are kept for score calibration.
+        maps: what its answers rest on, where that is asked for; largest attention drift first.
     """
 
     candidate: Candidate
     measured: Measured
     answers: Sequence[Any] = ()
+    maps: tuple[MapPair, ...] = ()
 
     @property
     def id(self) -> str:
@@ -360,10 +363,7 @@ def find_converter(
 
 def _with_options(converter: Converter, planned: PlannedArtifact, stated: Mapping[str, Any]) -> Converter:
     """The converter with the options of the artifact's targets, and those that were stated."""
-    options: dict[str, Any] = {}
-    for target in planned.targets:
-        options |= target.converter_options
-    options |= stated
+    options = {**_options_of_targets(planned, stated), **stated}
     if not options:
         return converter
     known = converter.options if isinstance(converter, ConfigurableConverter) else ()
@@ -374,6 +374,45 @@ def _with_options(converter: Converter, planned: PlannedArtifact, stated: Mappin
             )
     assert isinstance(converter, ConfigurableConverter)  # noqa: S101 - it has options
     return converter.with_options(options)
+
+
+def _options_of_targets(planned: PlannedArtifact, stated: Mapping[str, Any]) -> dict[str, Any]:
+    """The converter's options of the targets that share an artifact; those that were stated may differ.
+
+    Raises:
+        OptionError: two targets differ in another one.
+    """
+    options: dict[str, Any] = {}
+    for target in planned.targets:
+        options |= target.converter_options
+    for name in sorted(options.keys() - stated.keys()):
+        for target in planned.targets:
+            if target.converter_options.get(name) != options[name]:
+                names = " and ".join(f"'{one.name}'" for one in planned.targets)
+                raise OptionError(
+                    f"{planned.id}: the targets {names} share it, and differ in the converter option "
+                    f"'{name}'; pass --converter-option {name}=VALUE, or convert for them one by one"
+                )
+    return options
+
+
+def check_converter_names(
+    artifacts: Sequence[PlannedArtifact], source: Source, plugins: Registry, names: Sequence[str]
+) -> None:
+    """Refuse a converter that was asked for and converts to no artifact of a conversion.
+
+    Raises:
+        PluginError: there is none of this name.
+        OptionError: it converts something else.
+    """
+    for name in names:
+        converter = plugins.converter(name)
+        wanted = sorted({planned.format for planned in artifacts})
+        if converter.kind != source.kind or converter.format not in wanted:
+            raise OptionError(
+                f"--converter {name}: it converts from {converter.kind} to {converter.format}, and this "
+                f"conversion is from {source.kind} to {' and '.join(wanted)}; remove it"
+            )
 
 
 def judge(

@@ -8,12 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgevision.artifact import is_calibrated
-from edgevision.bundle.pictures import write_pictures
+from edgevision.bundle.pictures import MOST_BYTES, Picture, write_pictures
 from edgevision.bundle.provenance import InputRecord, PluginRecord
 from edgevision.bundle.storage import check_output, write_bundle
 from edgevision.calibration.coverage import coverage_findings
 from edgevision.calibration.findings import Finding
-from edgevision.conversion.candidates import CandidateBuilder, Trial, find_converter
+from edgevision.conversion.attention import AttentionCheck, check_attention
+from edgevision.conversion.attention_pictures import attention_pictures
+from edgevision.conversion.candidates import (
+    CandidateBuilder,
+    Trial,
+    check_converter_names,
+    find_converter,
+)
 from edgevision.conversion.device_limits import unmeasured_limits
 from edgevision.conversion.example_pictures import example_pictures
 from edgevision.conversion.find_reader import find_reader
@@ -59,11 +66,13 @@ from edgevision.evaluation.run import Examples, Images, open_images, stated_imag
 from edgevision.evaluation.source_check import check_interpolation, check_source
 from edgevision.evaluation.source_session import SourceSession
 from edgevision.evaluation.training_input import training_sample
+from edgevision.evidence.attention import AttentionSpecification
 from edgevision.evidence.records import Evidence, Measured, MissingArtifact
 from edgevision.evidence.requirements import CONFIDENCE
 from edgevision.evidence.training_input import TrainingInputEvidence
 from edgevision.imaging.find import told_left_out
 from edgevision.plugins import Registry, registry
+from edgevision.session import CheckedSession
 from edgevision.system.arguments import callback, instance, names, one_path
 from edgevision.system.files import OutputState
 from edgevision.system.machine import now, this_machine
@@ -210,9 +219,10 @@ class Conversion:
         if missing:
             _collect_statements(missing, request, plugins, on_activity)
             missing.check()
-        steps = _schedule(progress, plan, sets)
+        steps = _schedule(progress, plan, sets, settings.attention)
         steps.next(f"reading {request.source.name}", Stage.READING)
         source = _read(reader, request, on_activity)
+        check_converter_names(plan.artifacts, source, plugins, settings.converters)
         if not plan.searching:
             for planned in plan.artifacts:
                 find_converter(planned, source, plugins, settings.converter_choice)
@@ -223,6 +233,13 @@ class Conversion:
         scores = None
         if settings.needs_labelled_calibration and isinstance(sets.calibration, ImageSet):
             scores = score_calibration_request(settings, evaluator, sets.calibration)
+        if settings.attention is not None:
+            check_attention(
+                settings.attention,
+                evaluator.model(CheckedSession(SourceSession(source), source.kind)),
+                sets.evaluation,
+                settings.accept_not_shown,
+            )
         inputs = digests_of_inputs(request, source, sets)
         facts = request, plan, sets, source, evaluator, scores, plugins, steps, before
         return cls(*facts, on_activity, inputs, reader.name)
@@ -237,6 +254,7 @@ class Conversion:
             reference.check_budget(settings.budget, self._possible_precisions(), self._lowest_confidence())
         source_findings = _source_findings(reference, settings)
         training_input = self._measure_training_input(reference)
+        attention = self._measure_attention(reference)
         calibrator = None
         if self.scores is not None:
             steps.next("calibrating the source's scores", Stage.SOURCE, len(self.scores.calibration))
@@ -246,6 +264,7 @@ class Conversion:
             keep_answers=calibrator is not None,
             accept_not_shown=settings.accept_not_shown,
             watch=self._artifact_watch(),
+            attention=attention,
         )
         chosen = self._candidates(trials)
         if calibrator is not None:
@@ -255,13 +274,13 @@ class Conversion:
         _require_one(chosen, trials.failures)
         steps.next("timing", Stage.TIMING)
         evidence = require_passed(
-            self._evidence(trials, chosen, source_findings, training_input),
+            self._evidence(trials, chosen, source_findings, training_input, attention),
             settings.keep_passing,
             settings.accept_not_shown,
         )
         steps.next("writing the bundle", Stage.WRITING)
         passed = {result.artifact for result in evidence.results}
-        self._write(reference, [trial for trial in chosen if trial.id in passed], evidence)
+        self._write(reference, [trial for trial in chosen if trial.id in passed], evidence, attention)
         return evidence
 
     def _measure_training_input(self, reference: Reference) -> TrainingInputEvidence | None:
@@ -270,6 +289,14 @@ class Conversion:
             return None
         self.steps.next("measuring the source as its training read images", Stage.SOURCE, len(sample.places))
         return sample.measure(reference.model, reference.answers, self.steps.measured)
+
+    def _measure_attention(self, reference: Reference) -> AttentionCheck | None:
+        specification = self.request.settings.attention
+        if specification is None:
+            return None
+        images = _explained(specification, self.sets)
+        self.steps.next("explaining the source", Stage.ATTENTION, images)
+        return AttentionCheck.measure(specification, reference, self.steps.measured)
 
     def _candidate_builder(self) -> CandidateBuilder:
         calibration, data = self.sets.calibration, None
@@ -331,6 +358,7 @@ class Conversion:
         chosen: Sequence[Trial],
         source_findings: Sequence[Finding],
         training_input: TrainingInputEvidence | None,
+        attention: AttentionCheck | None,
     ) -> Evidence:
         sets, task = self.sets, self.request.settings.task
         coverage = coverage_of(self.source, self.evaluator, sets)
@@ -357,6 +385,7 @@ class Conversion:
             ),
             calibration_coverage=coverage,
             training_input=training_input,
+            attention=None if attention is None else attention.source.evidence,
             provenance=provenance_of(
                 self.request, self.inputs, self.source.versions, self._used_plugins(chosen)
             ),
@@ -373,14 +402,25 @@ class Conversion:
         backends += [one.session.backend for one in candidates]
         return used_plugins(self.reader, converters, backends, self.evaluator.task, self.plugins)
 
-    def _write(self, reference: Reference, chosen: Sequence[Trial], evidence: Evidence) -> None:
+    def _write(
+        self,
+        reference: Reference,
+        chosen: Sequence[Trial],
+        evidence: Evidence,
+        attention: AttentionCheck | None,
+    ) -> None:
         settings = self.request.settings
-        pictures = write_pictures(example_pictures(reference, chosen)) if settings.pictures else None
+        pictures = write_pictures(_pictures(reference, chosen, attention)) if settings.pictures else None
         manifest, files = compose(reference, chosen, evidence, pictures)
         write_bundle(self.request.output, manifest, files, settings.force, self.before)
 
 
-def _schedule(progress: Progress | None, plan: ConversionPlan, sets: ConversionSets) -> Schedule:
+def _schedule(
+    progress: Progress | None,
+    plan: ConversionPlan,
+    sets: ConversionSets,
+    attention: AttentionSpecification | None,
+) -> Schedule:
     """The stages of the conversion, as far as they are known; a search may add some."""
     integer = sum(is_calibrated(artifact.precision) for artifact in plan.artifacts)
     expected = {
@@ -389,10 +429,25 @@ def _schedule(progress: Progress | None, plan: ConversionPlan, sets: ConversionS
         Stage.INTEGER: 2 * integer,  # our own recipe and the plain one
         Stage.FLOAT: len(plan.artifacts) - integer,
         Stage.ARTIFACTS: len(sets.evaluation),
+        Stage.ATTENTION: (1 + len(plan.artifacts)) * _explained(attention, sets),
         Stage.TIMING: 1,
         Stage.WRITING: 1,
     }
     return Schedule(progress, expected, 0 if sets.calibration is None else len(sets.calibration))
+
+
+def _explained(attention: AttentionSpecification | None, sets: ConversionSets) -> int:
+    """Number of images of which each model's answers are explained."""
+    return 0 if attention is None else min(len(sets.evaluation), int(attention.images))
+
+
+def _pictures(
+    reference: Reference, chosen: Sequence[Trial], attention: AttentionCheck | None
+) -> tuple[Picture, ...]:
+    """The pictures of a bundle: what answers rest on, where that was measured, and the changed answers."""
+    maps = () if attention is None else attention_pictures(attention.source, reference, chosen)
+    used = sum(len(picture.content) for picture in maps)
+    return (*maps, *example_pictures(reference, chosen, MOST_BYTES - used))
 
 
 def _require_one(chosen: Sequence[Trial], failures: Sequence[Failure]) -> None:

@@ -65,16 +65,19 @@ class _Answers:
         return {name: evaluator.answers(model, [example])[0] for name, model in self.models.items()}
 
 
-def example_pictures(reference: Reference, trials: Sequence[Trial]) -> tuple[Picture, ...]:
+def example_pictures(
+    reference: Reference, trials: Sequence[Trial], most_bytes: int = MOST_BYTES
+) -> tuple[Picture, ...]:
     """Small pictures of the images on which artifacts differ from their source, largest change first.
 
     For a classifier the image; for other tasks what their evaluators show: the ground truth, and each model's
-    answer. `MOST_BYTES` at most.
+    answer.
     None of a set with DICOM files that were not released: they may be of patients.
 
     Args:
         reference: the source's answers on the evaluation set.
         trials: the artifacts, still loaded.
+        most_bytes: of all pictures together.
 
     Raises:
         InputError: an image can no longer be read.
@@ -85,9 +88,9 @@ def example_pictures(reference: Reference, trials: Sequence[Trial]) -> tuple[Pic
     models = {trial.id: reference.evaluator.model(trial.session) for trial in trials}
     show, (most, side) = _presentation(_Answers(reference, models))
     pictures: list[Picture] = []
-    free = MOST_BYTES
-    for name, place in _places(trials, reference.examples.shown_names)[:most]:
-        of_image = [Picture(name, what, _encode(pixels, side)) for what, pixels in show(place).items()]
+    free = most_bytes
+    for name, place in changed_places(trials, reference.examples.shown_names)[:most]:
+        of_image = [Picture(name, what, encoded(pixels, side)) for what, pixels in show(place).items()]
         free -= sum(len(picture.content) for picture in of_image)
         if free < 0:
             break
@@ -95,7 +98,7 @@ def example_pictures(reference: Reference, trials: Sequence[Trial]) -> tuple[Pic
     return tuple(pictures)
 
 
-def _places(trials: Sequence[Trial], image_names: Sequence[str]) -> list[tuple[str, int]]:
+def changed_places(trials: Sequence[Trial], image_names: Sequence[str]) -> list[tuple[str, int]]:
     """Names and places of the images that differ: the worst of each artifact, then the second, and so on."""
     places = {name: place for place, name in enumerate(image_names)}
     changed = [[row.image for row in changes_of(trial.measured.comparison.details)] for trial in trials]
@@ -130,7 +133,8 @@ def _pictured(answers: _Answers, evaluator: PicturingEvaluator, place: int) -> _
     return shown
 
 
-def _encode(image: Pixels, side: int) -> bytes:
+def encoded(image: Pixels, side: int) -> bytes:
+    """A PNG file of an image if that is small, or a JPEG; its longer side has at most `side` pixels."""
     pixels = np.ascontiguousarray(shrunk(image, side))
     if pixels.shape[2:] == (3,):
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)

@@ -226,6 +226,10 @@ def _measurement_backend(target: Target, plugins: Registry) -> MeasurementBacken
         return MeasurementBackend(stand_in, SessionSettings(), on_target=False)
     present = target.device in (None, *devices)
     settings = SessionSettings(options=target.backend_options)
+    try:
+        settings.check_options(backend.name, backend.options)
+    except OptionError as error:
+        raise OptionError(f"{target.origin}: target '{target.name}': {error}") from error
     if present:
         settings = replace(settings, device=target.device, precision=target.compute_precision)
     return MeasurementBackend(backend, settings, on_target=present)

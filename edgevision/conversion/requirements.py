@@ -13,7 +13,7 @@ from edgevision.conversion.device_limits import DEVICE_UNITS
 from edgevision.datasets.image_sets import SetFacts
 from edgevision.errors import AgreementError, IncompleteConversionError, NotShownError
 from edgevision.evidence.records import Evidence, Measured
-from edgevision.evidence.requirements import NOT_SHOWN, Requirement
+from edgevision.evidence.requirements import ATTENTION_DRIFT, NOT_SHOWN, Requirement
 from edgevision.evidence.sample_texts import images_text, set_text
 from edgevision.metrics.formatting import level
 
@@ -96,6 +96,14 @@ def _not_shown(result: Measured, data: SetFacts, requirement: Requirement) -> tu
         reason = f"its one-sided {level(requirement.confidence)} limit is {requirement.bound_text}"
     else:
         reason = f"its {level(requirement.confidence)} confidence interval reaches {requirement.bound_text}"
+    if requirement.what == ATTENTION_DRIFT:
+        wanted = requirement.images_needed
+        more = f"--attention {wanted}, or" if wanted else "a larger --attention, or"
+        return (
+            f"the attention drift is {requirement.measured_text} on the images of its sample, which do not "
+            f"show that it is {requirement.required_text}: {reason}",
+            (f"pass {more} --accept-not-shown",),
+        )
     needed = images_text(requirement.images_needed, data)
     more = f"{needed} like these, which would show it," if needed else "more images"
     point = result.operating_point
@@ -117,6 +125,10 @@ def _failed(result: Measured, requirement: Requirement) -> tuple[str, tuple[str,
     advice = f"calibrate on more images like those in use, {_training(result)}choose another --precision, or"
     if requirement.unit in DEVICE_UNITS:
         return f"{requirement.what} is {measured} (its target allows {limit})", ()
+    if requirement.what == ATTENTION_DRIFT:
+        return f"the attention drift is {measured} (allowed: {limit})", (
+            f"{advice} raise --max-attention-drift",
+        )
     if requirement.what == "agreement":
         return f"agreement with the source is {measured} (required: {limit})", (
             f"measured on {images}",

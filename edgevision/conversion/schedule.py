@@ -19,6 +19,7 @@ class Stage(Enum):
     INTEGER = "a conversion with calibration"
     RANKING = "ranking layers"
     ARTIFACTS = "artifacts, by examples"
+    ATTENTION = "maps, by images"
     TIMING = "timing"
     WRITING = "writing"
 
@@ -31,10 +32,11 @@ _GUESSES = {
     Stage.INTEGER: 8.0,
     Stage.RANKING: 10.0,
     Stage.ARTIFACTS: 0.01,
+    Stage.ATTENTION: 2.0,
     Stage.TIMING: 4.0,
     Stage.WRITING: 1.0,
 }
-_BY_EXAMPLES = (Stage.SOURCE, Stage.ARTIFACTS)
+_BY_EXAMPLES = (Stage.SOURCE, Stage.ARTIFACTS, Stage.ATTENTION)
 #: Runs of the source that a conversion costs for each calibration image.
 _RUNS_PER_CALIBRATION_IMAGE = 8
 

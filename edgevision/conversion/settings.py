@@ -12,6 +12,7 @@ from edgevision.calibration.synthetic import SYNTHETIC
 from edgevision.conversion.source_limits import SourceLimits
 from edgevision.datasets.groups import GroupSource
 from edgevision.evaluation.run import Images
+from edgevision.evidence.attention import AttentionSpecification
 from edgevision.evidence.operating_specification import OperatingPointSpecification
 from edgevision.evidence.prediction_sets import PredictionSetSpecification
 from edgevision.evidence.requirements import Budget
@@ -28,7 +29,7 @@ class ConverterChoice(NamedTuple):
     """Which converters convert, where several can.
 
     Attributes:
-        names: of converters that are taken before others; those for other artifacts are passed over.
+        names: of converters that are taken before others; each converts to an artifact of the conversion.
         options: of the converter, besides those of the artifact's targets.
     """
 
@@ -74,6 +75,9 @@ class ConversionSettings:
             images. An operating point then applies to the scores at that temperature.
         prediction_sets: for a classifier: prediction sets with a stated coverage, on the same images; with
             `calibrate_scores`, each on half of them. The coverage is measured on the evaluation images.
+        attention: measure whether the answers of each artifact rest on other parts of the images than the
+            source's, and require that they do not, if it has a limit. It takes long: hundreds of runs per
+            image, model and artifact. `None` does not.
         targets_files: TOML files with more targets.
         record_names: keep paths as they were given in the evidence, and the names of files that may tell a
             person: of DICOM files, and of images in groups. By default the evidence has base names, and
@@ -110,6 +114,7 @@ class ConversionSettings:
     operating_point: OperatingPointSpecification | None = None
     calibrate_scores: bool = False
     prediction_sets: PredictionSetSpecification | None = None
+    attention: AttentionSpecification | None = None
     record_names: bool = False
     author: str | None = None
     command: Sequence[str] = ()
@@ -137,6 +142,8 @@ class ConversionSettings:
             instance(self.operating_point, OperatingPointSpecification, "operating_point")
         if self.prediction_sets is not None:
             instance(self.prediction_sets, PredictionSetSpecification, "prediction_sets")
+        if self.attention is not None:
+            instance(self.attention, AttentionSpecification, "attention")
         if self.source_limits is not None:
             instance(self.source_limits, SourceLimits, "source_limits")
 

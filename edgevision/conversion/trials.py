@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from edgevision.artifact import CALIBRATED, is_calibrated
+from edgevision.conversion.attention import AttentionCheck
 from edgevision.conversion.candidate_times import CandidateTimes, with_costs
 from edgevision.conversion.candidates import Candidate, CandidateBuilder, Trial, judge
 from edgevision.conversion.device_limits import DEVICE_UNITS, device_requirements
@@ -55,6 +57,7 @@ class Trials:
         keep_answers: True to keep each candidate's answers in its `Trial`.
         accept_not_shown: True to choose candidates, too, that are not shown to be inside the budget.
         watch: follows which artifact is being converted.
+        attention: compares what the answers of candidates rest on; `None` if that is not asked for.
 
     Attributes:
         attempts: the candidates of a search, in the order in which they were tried.
@@ -71,6 +74,7 @@ class Trials:
         keep_answers: bool = False,
         accept_not_shown: bool = False,
         watch: ArtifactWatch = NO_WATCH,
+        attention: AttentionCheck | None = None,
     ) -> None:
         self.attempts: list[Attempt] = []
         self.failures: list[Failure] = []
@@ -82,6 +86,7 @@ class Trials:
         self._keep_answers = keep_answers
         self._accept_not_shown = accept_not_shown
         self._watch = watch
+        self._attention = attention
         self._outcomes: dict[str, Trial | EdgeVisionError] = {}
         self._searches: Sequence[PrecisionSearch] = ()
         self._times = CandidateTimes(steps)
@@ -341,13 +346,27 @@ class Trials:
         workers = min(workers_on(examples, candidate.measured_on.settings)[0] for candidate in candidates)
         rows = measure(evaluator, models, examples, self._steps.measured, workers)
         return [
-            Trial(
-                candidate,
-                judge(candidate, answers, self._reference, self._budget, self._confidence(candidate.planned)),
-                answers if self._keep_answers else (),
+            self._with_attention(
+                Trial(
+                    candidate,
+                    judge(
+                        candidate, answers, self._reference, self._budget, self._confidence(candidate.planned)
+                    ),
+                    answers if self._keep_answers else (),
+                ),
+                model,
             )
-            for candidate, answers in zip(candidates, rows, strict=True)
+            for candidate, model, answers in zip(candidates, models, rows, strict=True)
         ]
+
+    def _with_attention(self, trial: Trial, model: Any) -> Trial:
+        """The trial with its attention drift, which takes long: of one that is not rejected anyway."""
+        if self._attention is None or not self._acceptable(trial):
+            return trial
+        self._steps.next(f"explaining {trial.id}", Stage.ATTENTION, self._attention.images)
+        return self._attention.judged(
+            trial, model, self._confidence(trial.candidate.planned), self._steps.measured
+        )
 
     def _confidence(self, planned: PlannedArtifact) -> float:
         """The confidence that a candidate is judged at: the highest of the searches that may try it."""

@@ -13,8 +13,8 @@ import numpy as np
 from edgevision.decoder import Floats, Ints
 from edgevision.errors import InputError
 from edgevision.system.folders import entries_below
+from edgevision.system.json_documents import json_document
 from edgevision.system.reading import MOST_DOCUMENT_BYTES, read_file
-from edgevision.system.strict_json import JsonError, read_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,12 +112,7 @@ def _of_image(objects: Sequence[_Object], places: Mapping[str, int], path: Path)
 
 
 def _read_coco(path: Path) -> dict[str, list[_Object]]:
-    try:
-        document = read_json(read_file(path, MOST_DOCUMENT_BYTES))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except JsonError as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from error
+    document = json_document(path, MOST_DOCUMENT_BYTES)
     try:
         names = {image["id"]: str(image["file_name"]) for image in document["images"]}
         categories = {category["id"]: str(category["name"]) for category in document["categories"]}

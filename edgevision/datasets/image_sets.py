@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path
 from posixpath import splitext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,24 @@ from edgevision.system.strict_zip import ArchiveError, DamagedArchiveError, Stri
 
 #: Largest unpacked size of an image in an archive: far above any photo, and safe for the memory.
 MOST_MEMBER_BYTES = 256_000_000
+
+
+class ImageContent(NamedTuple):
+    """An image file that is read by a function.
+
+    Attributes:
+        name: its name in the set, with ``/`` between folders.
+        where: for errors.
+        frame: number of the image in a file with several; else `None`.
+        read: gives the content of the file, or raises `InputError`; can be pickled, if the set is to be.
+        label: name of its class; empty if it has none of its own.
+    """
+
+    name: str
+    where: str
+    frame: int | None
+    read: Callable[[], bytes]
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -317,6 +336,40 @@ class ImageSet:
         entries = tuple(self._entries[i] for i in places)
         grouping = None if self.grouping is None else self.grouping.at(places)
         return replace(self, labels=labels, _entries=entries, grouping=grouping)
+
+
+def set_of_contents(
+    name: str, contents: Sequence[ImageContent], left_out: Sequence[LeftOut] = ()
+) -> ImageSet:
+    """A set of image files that something else reads, such as object storage, in the order of their names.
+
+    The classes are their labels, or else, as for `ImageSet.open`, their folders.
+
+    Args:
+        name: origin of the set, for messages.
+        contents: one per image.
+        left_out: files that are not in the set, with the reasons.
+
+    Raises:
+        InputError: there are none, two have one name, or some have a label and others do not.
+    """
+    ordered = sorted(contents, key=lambda one: (parts_of(one.name), one.frame or 0))
+    entries = tuple(_file_entry(one.name, one.where, one.frame, one.read) for one in ordered)
+    if not entries:
+        raise InputError(f"{name}: no images found")
+    found = [entry.name for entry in entries]
+    for first, second in pairwise(found):
+        if first == second:
+            raise InputError(f"{name}: two images are called '{first}'; ground truth is found by the name")
+    labels = [one.label for one in ordered]
+    if not any(labels):
+        return ImageSet(name, *_classes(found), entries, tuple(left_out))
+    if not all(labels):
+        raise InputError(f"{name}: '{found[labels.index('')]}' has no label, and others have one")
+    class_names = tuple(sorted(set(labels)))
+    numbers = {label: number for number, label in enumerate(class_names)}
+    classes = np.array([numbers[label] for label in labels], np.int64)
+    return ImageSet(name, class_names, classes, entries, tuple(left_out))
 
 
 def _never(_: Any) -> bool:

@@ -34,18 +34,29 @@ def draw_explanation(image: Pixels, explanation: Explanation) -> Pixels:
     Returns:
         (h, w, 3) uint8 RGB, owned by the caller; larger than a small image, by a whole factor.
     """
+    return _with_caption(draw_map(image, explanation.map, explanation.box_xyxy), explanation)
+
+
+def draw_map(image: Pixels, found: Floats, box_xyxy: tuple[float, float, float, float] | None) -> Pixels:
+    """As `draw_explanation`, without a caption.
+
+    Args:
+        image: (h, w, 3) uint8 RGB; not changed.
+        found: float32 (h, w), over its pixels.
+        box_xyxy: of the object that is explained, in its pixels; `None` for a class.
+    """
     picture, factor = enlarged(image)
-    share = _raised_share(explanation.map)
+    share = _raised_share(found)
     if factor > 1:
         share = cv2.resize(share, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     _color(picture, share)
     pen = Pen.for_picture(picture)
     _outline_best(picture, share, pen.line)
-    if explanation.box_xyxy is not None:
-        corners = [round(value * factor) for value in explanation.box_xyxy]
+    if box_xyxy is not None:
+        corners = [round(value * factor) for value in box_xyxy]
         cv2.rectangle(picture, corners[:2], corners[2:], _BLACK, pen.line + 2, cv2.LINE_AA)
         cv2.rectangle(picture, corners[:2], corners[2:], _WHITE, pen.line, cv2.LINE_AA)
-    return _with_caption(picture, explanation)
+    return picture
 
 
 def _raised_share(found: Floats) -> Floats:

@@ -10,11 +10,11 @@ from typing import Any
 from edgevision.calibration.dependent_images import dependence_findings
 from edgevision.calibration.findings import Finding
 from edgevision.datasets.groups import GroupSource
-from edgevision.datasets.image_sets import SetFacts
+from edgevision.datasets.image_sets import ImageSet, SetFacts
 from edgevision.errors import OptionError
 from edgevision.evaluation.ground_truth import GroundTruthPaths
 from edgevision.evaluation.model_facts import ModelFacts
-from edgevision.evaluation.open_model import ArtifactRun, RunSettings, open_model
+from edgevision.evaluation.open_model import ArtifactRun, Measuring, MeasuringHere, RunSettings, open_model
 from edgevision.evaluation.run import Images, open_images
 from edgevision.evidence.document import comparison_document
 from edgevision.metrics.comparison import Comparison, Metric
@@ -117,11 +117,34 @@ def compare(  # noqa: PLR0913 - as `evaluate`, for two
     b_on = RunSettings() if b_on is None else instance(b_on, RunSettings, "b_on")
     images, paths = open_images(data, groups).distinct(), GroundTruthPaths.of(annotations, truth)
     callback(progress, "progress")
+    return compare_on(MeasuringHere(), (a, a_on), (b, b_on), images, paths, progress)
+
+
+def compare_on(
+    measuring: Measuring,
+    a: tuple[Path, RunSettings],
+    b: tuple[Path, RunSettings],
+    images: ImageSet,
+    paths: GroundTruthPaths,
+    progress: Progress | None,
+) -> BundleComparison:
+    """As `compare`, with what runs the models over the images.
+
+    Args:
+        measuring: it.
+        a, b: bundle or bare file, and what of it runs.
+        images: without copies; see `ImageSet.distinct`.
+        paths: ground truth that is stored apart from the images.
+        progress: as for `compare`.
+
+    Raises:
+        EdgeVisionError: as `compare`.
+    """
     plugins = registry()
-    with open_model(a, images, a_on, plugins) as model_a, open_model(b, images, b_on, plugins) as model_b:
+    with open_model(*_for(a, images), plugins) as model_a, open_model(*_for(b, images), plugins) as model_b:
         _check_comparable(model_a.facts, model_b.facts)
-        first = model_a.answers(images, paths, progress)
-        second = model_b.answers(images, paths, progress)
+        first = model_a.answers(images, paths, progress, measuring)
+        second = model_b.answers(images, paths, progress, measuring)
     comparison = first.evaluator.compare(first.answers, second.answers)
     preprocessing = first.evaluator.preprocessing
     return BundleComparison(
@@ -134,6 +157,10 @@ def compare(  # noqa: PLR0913 - as `evaluate`, for two
         verdict=paired_test(comparison.metrics[0], first.measures.metrics[0], second.measures.metrics[0]),
         findings=() if preprocessing is None else dependence_findings(images, preprocessing.mapping),
     )
+
+
+def _for(model: tuple[Path, RunSettings], images: ImageSet) -> tuple[Path, ImageSet, RunSettings]:
+    return model[0], images, model[1]
 
 
 def paired_test(metric: Metric, first: MetricValue, second: MetricValue) -> PairedTestResult:

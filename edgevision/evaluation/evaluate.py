@@ -12,11 +12,11 @@ import numpy as np
 from edgevision.calibration.dependent_images import dependence_findings
 from edgevision.calibration.findings import Finding
 from edgevision.datasets.groups import GroupSource
-from edgevision.datasets.image_sets import SetFacts
+from edgevision.datasets.image_sets import ImageSet, SetFacts
 from edgevision.errors import InputError
 from edgevision.evaluation.ground_truth import GroundTruthPaths
-from edgevision.evaluation.open_model import ArtifactRun, RunSettings, open_model
-from edgevision.evaluation.run import Images, open_images, readable
+from edgevision.evaluation.open_model import ArtifactRun, Measuring, MeasuringHere, RunSettings, open_model
+from edgevision.evaluation.run import Images, open_images
 from edgevision.imaging.find import LeftOut
 from edgevision.imaging.levels import ValueMapping
 from edgevision.metrics.comparison import MOST_IMAGES
@@ -151,15 +151,39 @@ def evaluate(
     paths = GroundTruthPaths.of(annotations, truth)
     callback(progress, "progress")
     settings = RunSettings() if on is None else instance(on, RunSettings, "on")
-    with open_model(path, images, settings, registry()) as opened:
+    return evaluate_on(MeasuringHere(), path, images, settings, paths, progress)
+
+
+def evaluate_on(
+    measuring: Measuring,
+    path: Path,
+    images: ImageSet,
+    on: RunSettings,
+    paths: GroundTruthPaths,
+    progress: Progress | None,
+) -> Evaluation:
+    """As `evaluate`, with what runs the model over the images.
+
+    Args:
+        measuring: it.
+        path: the bundle or bare file.
+        images: without copies; see `ImageSet.distinct`.
+        on: as for `evaluate`.
+        paths: ground truth that is stored apart from the images.
+        progress: as for `evaluate`.
+
+    Raises:
+        EdgeVisionError: as `evaluate`.
+    """
+    with open_model(path, images, on, registry()) as opened:
         try:
-            answers = opened.answers(images, paths, progress)
+            answers = opened.answers(images, paths, progress, measuring)
         except InputError:
-            kept = readable(images)
+            kept = measuring.readable(images)
             if not len(kept) or len(kept) == len(images):  # nothing is left, or the cause is another
                 raise
             images = kept
-            answers = opened.answers(images, paths, progress)
+            answers = opened.answers(images, paths, progress, measuring)
     preprocessing = answers.evaluator.preprocessing
     mapping = _PLAIN if preprocessing is None else preprocessing.mapping
     return Evaluation(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from edgevision.artifact import Artifact
 from edgevision.backend import Backend, SessionSettings
@@ -17,7 +17,7 @@ from edgevision.evaluation.evaluator import MeasuringEvaluator
 from edgevision.evaluation.for_model import evaluator_for_model
 from edgevision.evaluation.ground_truth import GroundTruthPaths
 from edgevision.evaluation.model_facts import ModelFacts
-from edgevision.evaluation.run import measure, workers_on
+from edgevision.evaluation.run import measure, readable, workers_on
 from edgevision.loading.bare import BareModel, bare_options, open_bare
 from edgevision.loading.choice import Request
 from edgevision.loading.first_load import checked_choice
@@ -103,6 +103,57 @@ class ModelAnswers:
         return measures
 
 
+class Measuring(Protocol):
+    """Where a model is run over the images that it is measured on."""
+
+    def answers(
+        self,
+        opened: OpenModel,
+        evaluator: MeasuringEvaluator,
+        images: ImageSet,
+        on_done: Callable[[int], None],
+    ) -> Sequence[Any]:
+        """The answers of a model, one per image, in the order of the set.
+
+        Args:
+            opened: the model.
+            evaluator: its evaluator.
+            images: one or more.
+            on_done: called with the number of images done so far.
+
+        Raises:
+            InputError: an image cannot be read.
+            InferenceError: a runtime failed.
+        """
+        ...
+
+    def readable(self, images: ImageSet) -> ImageSet:
+        """The images that can be decoded; the others are among its `left_out`."""
+        ...
+
+
+class MeasuringHere:
+    """As `Measuring`: in this process, on the session that is open."""
+
+    def answers(
+        self,
+        opened: OpenModel,
+        evaluator: MeasuringEvaluator,
+        images: ImageSet,
+        on_done: Callable[[int], None],
+    ) -> Sequence[Any]:
+        """As `Measuring.answers`."""
+        (answers,) = measure(evaluator, [opened.model_for(evaluator)], images, on_done, opened.workers)
+        return answers
+
+    def readable(self, images: ImageSet) -> ImageSet:
+        """As `Measuring.readable`."""
+        return readable(images)
+
+
+_HERE = MeasuringHere()
+
+
 @dataclass(frozen=True, eq=False)
 class OpenModel:
     """A model that is open on this machine.
@@ -111,6 +162,7 @@ class OpenModel:
         facts: its task and its description.
         run: the artifact, with backend and device.
         workers: calls that run at once.
+        settings: of its session.
         plugins: provide the decoder.
         model_for: the model that an evaluator's answers come from.
     """
@@ -118,11 +170,16 @@ class OpenModel:
     facts: ModelFacts
     run: ArtifactRun
     workers: int
+    settings: SessionSettings
     plugins: Registry
     model_for: Callable[[MeasuringEvaluator], Any]
 
     def answers(
-        self, images: ImageSet, paths: GroundTruthPaths, progress: Progress | None = None
+        self,
+        images: ImageSet,
+        paths: GroundTruthPaths,
+        progress: Progress | None = None,
+        measuring: Measuring = _HERE,
     ) -> ModelAnswers:
         """Run it over images; raises as `edgevision.evaluation.evaluate.evaluate`."""
         evaluator = evaluator_for_model(self.facts, images, paths, self.plugins)
@@ -132,8 +189,7 @@ class OpenModel:
             if progress is not None:
                 progress(stage, images_done, len(images))
 
-        (answers,) = measure(evaluator, [self.model_for(evaluator)], images, on_done, self.workers)
-        return ModelAnswers(evaluator, answers)
+        return ModelAnswers(evaluator, measuring.answers(self, evaluator, images, on_done))
 
 
 @contextmanager
@@ -158,7 +214,7 @@ def open_model(path: Path, images: ImageSet, on: RunSettings, plugins: Registry)
         with bare.recognizer(path) as model:
             facts = ModelFacts.of_bare(path, model)
             run = _run(facts, bare.artifact, bare.backend, model.session)
-            yield OpenModel(facts, run, workers, plugins, lambda evaluator: model)
+            yield OpenModel(facts, run, workers, settings, plugins, lambda evaluator: model)
         return
     bundle = read_bundle(path)
     choice = checked_choice(bundle, request, plugins)
@@ -167,7 +223,7 @@ def open_model(path: Path, images: ImageSet, on: RunSettings, plugins: Registry)
     with open_session(choice.backend, artifact, settings) as session:
         check_unproved(session, bundle, choice.entry)
         run = _run(facts, artifact, choice.backend, session)
-        yield OpenModel(facts, run, workers, plugins, lambda evaluator: evaluator.model(session))
+        yield OpenModel(facts, run, workers, settings, plugins, lambda evaluator: evaluator.model(session))
 
 
 def _request(on: RunSettings) -> Request:

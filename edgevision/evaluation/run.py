@@ -59,7 +59,7 @@ def measure(
         InputError: an image cannot be read.
         InferenceError: a runtime failed.
     """
-    answer = _answers_of_all(evaluator, models)
+    answer = answers_of_all(evaluator, models)
     if workers > 1 and _are_tiny(models, examples):
         readers = examples.readers()
         read = iter(lambda: read_block(readers), [])
@@ -81,6 +81,16 @@ def readable(images: ImageSet) -> ImageSet:
 
     with in_order(lambda block: [error_of(block)], in_blocks(images.readers(), BATCH), cores()) as blocks:
         errors = [error for block in blocks for error in block]
+    return without_unusable(images, errors)
+
+
+def without_unusable(images: ImageSet, errors: Sequence[str | None]) -> ImageSet:
+    """The images of a set that can be used; the others are among its `left_out`.
+
+    Args:
+        images: the set.
+        errors: one per image: why it cannot be used; `None` if it can.
+    """
     broken = [
         LeftOut(Path(name), f"cannot be used: {error.rpartition(f'{name}: ')[2]}")
         for name, error in zip(images.image_names, errors, strict=True)
@@ -159,10 +169,10 @@ def _read(block: Iterable[_Read]) -> list[Any]:
     return [read() for read in block]
 
 
-def _answers_of_all(
+def answers_of_all(
     evaluator: Evaluator, models: Sequence[Any]
 ) -> Callable[[Sequence[Any]], list[Sequence[Any]]]:
-    """A function from examples to the answers of each model."""
+    """A function from examples to the answers of each model, for several threads."""
     turns = [turn_on(model.session.device) for model in models]
 
     def answer(examples: Sequence[Any]) -> list[Sequence[Any]]:

@@ -13,6 +13,7 @@ from edgevision.bundle.provenance import provenance_from
 from edgevision.calibration.findings import coverage_from, finding_from
 from edgevision.datasets.image_sets import set_facts_from
 from edgevision.errors import BundleError
+from edgevision.evidence.attention import attention_drift_from, attention_reference_from
 from edgevision.evidence.earlier_verdicts import judged_anew
 from edgevision.evidence.operating_points import Curve, OperatingEvidence, PointMetrics
 from edgevision.evidence.prediction_sets import ClassCoverage, PredictionSetEvidence, SetMeasures
@@ -176,6 +177,7 @@ def read_evidence(text: str, where: str) -> Evidence:
             calibration_coverage=coverage_from(document.pop("calibration_coverage")),
             training_input=_training_input(document.pop("training_input", None)),
             provenance=provenance_from(document.pop("provenance", None)),
+            attention=attention_reference_from(document.pop("attention", None)),
             **document,
         )
         check_field_types(evidence)
@@ -205,6 +207,7 @@ def _measured(row: dict[str, Any]) -> Measured:
         operating_point=point,
         temperature=_temperature(row.pop("temperature", None)),
         prediction_sets=_prediction_sets(row.pop("prediction_sets", None)),
+        attention=attention_drift_from(row.pop("attention", None)),
         timing=_timing(row.pop("timing", None)),
         requirements=tuple(_requirement(one, comparison, point) for one in row.pop("requirements")),
         output_error=None if numeric is None else _requirement(numeric),

@@ -12,6 +12,7 @@ from typing import Any
 from edgevision.bundle.provenance import Provenance
 from edgevision.calibration.findings import Coverage, Finding
 from edgevision.datasets.image_sets import SetFacts
+from edgevision.evidence.attention import AttentionDrift, AttentionReference
 from edgevision.evidence.operating_points import OperatingEvidence
 from edgevision.evidence.prediction_sets import PredictionSetEvidence
 from edgevision.evidence.quantization import QuantizationEvidence
@@ -42,6 +43,8 @@ class Measured:
         operating_point: metrics and curves at the operating point of a classifier, where one was required.
         temperature: calibration error of a classifier whose scores were calibrated.
         prediction_sets: coverage of a classifier's prediction sets, where they were required.
+        attention: how far its answers rest on other parts of the images than the source's, where that was
+            asked for, and everything else that is required was met.
         latency_ms, peak_memory_mb: costs of one inference without pre- and postprocessing on the machine of
             the evidence, as in `edgevision.execution.run_costs.RunCosts`; `None` if not measured.
         timing: CPU time and spread of these runs, and the load of the machine; `None` if not measured.
@@ -69,6 +72,7 @@ class Measured:
     output_error: Requirement | None = None
     accepted_not_shown: bool = False
     prediction_sets: PredictionSetEvidence | None = None
+    attention: AttentionDrift | None = None
 
     @property
     def status(self) -> str:
@@ -171,6 +175,7 @@ class Evidence:
         calibration_coverage: how well its activation ranges hold; `None` if not measured.
         training_input: what the decoder and the preprocessing change before any conversion: the source on
             images as its training read them; `None` if its reader does not know how.
+        attention: the source's maps that those of artifacts are compared with; `None` if not asked for.
         provenance: how the conversion was run: command, settings, versions, and digests of all inputs; `None`
             in documents of earlier releases.
     """
@@ -189,3 +194,4 @@ class Evidence:
     calibration_coverage: Coverage | None = None
     training_input: TrainingInputEvidence | None = None
     provenance: Provenance | None = None
+    attention: AttentionReference | None = None

@@ -35,7 +35,8 @@ class Requirement:
         at_least: whether `limit` is a lower limit; otherwise it is an upper one.
         limit: required value in `unit`.
         measured: measured value in `unit`; `None` if it is undefined.
-        unit: ``share``, ``dB``, ``MB``, ``ms``, or ``relative`` for an error relative to the size of a value.
+        unit: ``share``, ``dB``, ``MB``, ``ms``, or ``relative`` for a number without a unit, such as an error
+            relative to the size of a value.
         bound: the unfavourable end of the interval of `measured`, which is judged; of exact quantities, such
             as a size, the measured value. `None` if the images give no interval: then nothing is shown.
         images_needed: where it is not shown, how many images like these would show it; `None` if that is
@@ -229,6 +230,33 @@ def output_error(measured: float, *precisions: str) -> Requirement | None:
         return None
     limit = max(OUTPUT_TOLERANCES[one] for one in precisions if one in OUTPUT_TOLERANCES)
     return Requirement.exact("relative output error", False, limit, measured, "relative")
+
+
+#: `Requirement.what` of the drift of an artifact's attention.
+ATTENTION_DRIFT = "attention drift"
+
+
+def attention_drift(
+    drift: float, interval: Interval, images: tuple[int, int], limit: float, confidence: float = CONFIDENCE
+) -> Requirement:
+    """The limit on the mean drift of an artifact's attention; see `edgevision.AttentionSpecification`.
+
+    Args:
+        drift: mean over images, 0…1.
+        interval: of that mean.
+        images: number of images that it was measured on, and of those that were drawn for it.
+        limit: the largest drift that is allowed.
+        confidence: of the two-sided interval that it is judged by.
+    """
+    likeness = replace(interval, low=1 - interval.high, high=1 - interval.low)
+    measured, drawn = images
+    bound = Complement(ShareBound.of(measured, 1 - drift, likeness))
+    judged = _judged(
+        Requirement(ATTENTION_DRIFT, False, limit, drift, "relative"), measured, bound, confidence
+    )
+    if judged.images_needed is None:
+        return judged
+    return replace(judged, images_needed=math.ceil(judged.images_needed * drawn / measured))
 
 
 def _drop(comparison: Comparison, max_drop: float, confidence: float) -> Requirement:

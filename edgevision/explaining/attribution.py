@@ -72,6 +72,11 @@ class MaskedRuns:
         threads = session.threads or cores()
         self._workers = max(1, cores() // threads) if session.device == "cpu" else 1
 
+    @property
+    def rows(self) -> tuple[Array, Array]:
+        """The network's input, without the batch, with the whole image shown, and with all of it hidden."""
+        return self._perturbation.row(1.0), self._perturbation.row(0.0)
+
     def scores(self, masks: Sequence[Floats]) -> list[float]:
         """The score under each mask, in one run."""
         with self._session.lease(len(masks)) as slot:

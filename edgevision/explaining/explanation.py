@@ -19,8 +19,9 @@ class Explanation:
         map: float32 ``(h, w)`` in pixels of the caller's image: by how much the score rises where the pixel
             and its surroundings are shown instead of hidden. Negative where showing them lowers the score; 0
             where the network does not see the image.
-        label, class_id: the class whose score is explained.
-        score: of the whole image, 0…1; of an object, as in its `Detection`.
+        label, class_id: the class whose score is explained, or the value of a regression.
+        score: of the whole image, 0…1; of an object, as in its `Detection`; of a value of a regression, its
+            share of its range; of an embedding, 1.
         hidden_score: with the whole image hidden: what the score does not owe to the image.
         box_xyxy: of the object, in pixels of the caller's image; `None` for a class.
         samples: runs of the network under a mask.

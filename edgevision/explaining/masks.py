@@ -40,6 +40,23 @@ def random_masks(size_hw: tuple[int, int], cells: int, seed: int) -> Iterator[Fl
         yield np.float32(1.0) - mask
 
 
+def random_map(size_hw: tuple[int, int], cells: int, seed: int) -> Floats:
+    """A map that says nothing, as smooth as those from `random_masks`: what a map is compared with.
+
+    Args:
+        size_hw: height and width in pixels.
+        cells: cells along the shorter side.
+        seed: the same seed gives the same map.
+
+    Returns:
+        float32 `size_hw`, of mean 0.
+    """
+    cell = max(1.0, min(size_hw) / cells)
+    rows, columns = (int(np.ceil(side / cell)) + 1 for side in size_hw)
+    grid = np.random.default_rng(seed).standard_normal((rows, columns)).astype(np.float32)
+    return np.asarray(cv2.resize(grid, size_hw[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
+
+
 def sliding_masks(size_hw: tuple[int, int], cells: int, most: int) -> list[Floats]:
     """Masks that hide one window each: a cell wide, in steps of half a cell, over the whole image.
 

@@ -43,6 +43,12 @@ class Perturbation:
         self._details = shown - self._hidden
         self._whole_numbers = np.dtype(row.dtype).kind in "iu"
 
+    def row(self, shown: float) -> Array:
+        """The whole row with the image shown (1) or hidden (0)."""
+        out = np.empty_like(self._row)
+        self.write(np.full(self.size_hw, shown, np.float32), out)
+        return out
+
     def write(self, mask: Floats, out: Array) -> None:
         """Write the row, with the image hidden where `mask` is 0.
 

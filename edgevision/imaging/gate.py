@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import cv2
@@ -99,6 +99,19 @@ def input_gate_from(document: object) -> InputGate | None:
         if name not in known:
             raise OptionError(f"unknown limit '{name}'; known: {', '.join(known)}")
     return InputGate(**document)
+
+
+def still_image_gate(gate: InputGate | None, mapping: ValueMapping) -> Callable[[Frame], str]:
+    """Why an image is not answered, or an empty text: for images that do not follow each other.
+
+    Args:
+        gate: its limits, of which that for frozen cameras does not count; `None` answers all.
+        mapping: of the network, for images with more than 8 bits.
+    """
+    if gate is None:
+        return lambda frame: ""
+    alone = replace(gate, frozen_frames=None)
+    return lambda frame: FrameGate(alone, mapping).reason(frame)
 
 
 class GateAnswer(NamedTuple):

@@ -63,7 +63,7 @@ def run_known_answers(
 
     Raises:
         BundleError: the bundle is damaged.
-        OptionError: no artifact has this precision or is for this backend.
+        OptionError: no artifact has this precision or is for this backend, or a backend refuses an option.
         PluginError, MissingRuntimeError, DeviceError: nothing could run on this machine.
     """
     opened, plugins = read_bundle(bundle), registry()
@@ -117,5 +117,7 @@ class _Check:
             choice = Choice(entry, backend, self.settings)
             device, difference = answers_in_child(self.worker, self.bundle, choice)
         except EdgeVisionError as error:
+            if isinstance(error, OptionError) and self.settings.options:
+                raise  # the caller's mistake says nothing of the artifact
             return SelftestRow(entry.id, name, device, "failed", reason=str(error))
         return SelftestRow(entry.id, name, device, "passed", difference)

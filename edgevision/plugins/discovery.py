@@ -35,6 +35,7 @@ HOOKS_WITH_GROUP = (
     "edgevision_export_formats",
     "edgevision_frame_sources",
     "edgevision_trackers",
+    "edgevision_executors",
     "edgevision_targets",
 )
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from edgevision.backend import Backend, DeviceInfo
     from edgevision.converter import Converter, SourceReader
     from edgevision.decoder import Decoder
+    from edgevision.executor import Executor
     from edgevision.export_format import ExportFormat
     from edgevision.frame_source import FrameSource
     from edgevision.tracker import TrackerKind
@@ -349,6 +350,18 @@ class Registry:
         """
         return self._pick("tracker", name, self.trackers())
 
+    def executors(self) -> dict[str, Executor]:
+        """Name -> place where batches of many images are worked on."""
+        return self._items("edgevision_executors")
+
+    def executor(self, name: str) -> Executor:
+        """The executor called `name`.
+
+        Raises:
+            PluginError: there is none; lists the available ones.
+        """
+        return self._pick("executor", name, self.executors())
+
     def target_files(self) -> list[tuple[str, Any]]:
         """(plugin, path of a TOML file with device profiles)."""
         files = []
@@ -546,6 +559,7 @@ _KINDS = {
     "edgevision_export_formats": "export format",
     "edgevision_frame_sources": "source",
     "edgevision_trackers": "tracker",
+    "edgevision_executors": "executor",
     "edgevision_commands": "command",
 }
 

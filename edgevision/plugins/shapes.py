@@ -55,6 +55,11 @@ def _flag(value: Any) -> str:
     return "" if isinstance(value, bool) else f"{shown(value)}, expected True or False"
 
 
+def _count(value: Any) -> str:
+    valid = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return "" if valid else f"{shown(value)}, expected a whole number of 1 or more"
+
+
 def _mapping(value: Any) -> str:
     return "" if isinstance(value, Mapping) else f"{shown(value)}, expected a mapping"
 
@@ -104,6 +109,7 @@ MEMBERS: dict[str, Mapping[str, Check]] = {
         "open": _function,
     },
     "edgevision_trackers": {"name": _text, "summary": _words, "create": _function},
+    "edgevision_executors": {"name": _text, "summary": _words, "unit_size": _count, "run": _function},
     "edgevision_commands": {"name": _text, "main": _function},
 }
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgevision.bundle.pictures import INPUT, SOURCE, TRUTH, Picture
+from edgevision.bundle.pictures import ATTENTION, INPUT, OWN_ATTENTION, SOURCE, TRUTH, Picture
 from edgevision.evidence.records import Evidence
 from edgevision.imaging.headers import read_header
 from edgevision.metrics.changes import BoxChange, Flip, ResultChange
@@ -172,16 +172,23 @@ def _boxes(verb: str, labels: Sequence[str]) -> str:
 def _by_image(pictures: Sequence[Picture]) -> dict[str, tuple[ShownPicture, ...]]:
     rows: dict[str, list[ShownPicture]] = {}
     for picture in pictures:
-        rows.setdefault(picture.image, []).append(_shown(picture))
+        if not picture.shows.startswith((ATTENTION, OWN_ATTENTION)):
+            title = _TITLES.get(picture.shows, picture.shows)
+            rows.setdefault(picture.image, []).append(shown_picture(picture, title))
     return {name: tuple(row) for name, row in rows.items()}
 
 
-def _shown(picture: Picture) -> ShownPicture:
+def shown_picture(picture: Picture, title: str) -> ShownPicture:
+    """A picture on the page; a small one is enlarged.
+
+    Args:
+        picture: of the bundle.
+        title: caption.
+    """
     header = read_header(picture.content)
     width, height = header.size_wh if header is not None else (_ENLARGED, _ENLARGED)
     enlarged = max(width, height) <= _SMALL
     factor = max(1, _ENLARGED // max(width, height)) if enlarged else 1
     content = base64.b64encode(picture.content).decode("ascii")
     uri = f"data:{_MIME[picture.suffix]};base64,{content}"
-    title = _TITLES.get(picture.shows, picture.shows)
     return ShownPicture(title, uri, width * factor, height * factor, enlarged)

@@ -17,6 +17,7 @@ from edgevision.loading.choice import Request
 from edgevision.metrics.comparison import Comparison
 from edgevision.metrics.formatting import unit_of_all
 from edgevision.plugins import registry
+from edgevision.reporting.attention import attention
 from edgevision.reporting.changes import changes
 from edgevision.reporting.layers import artifact_precisions, quantized_artifacts, rankings
 from edgevision.reporting.metrics import (
@@ -148,6 +149,7 @@ def _facts(bundle: Bundle, evidence: Evidence, pictures: tuple[Picture, ...]) ->
         "class_metrics": class_metric_tables(evidence),
         "predictions": predictions(evidence, bundle.labels),
         "changes": changes(evidence, pictures),
+        "attention": attention(evidence, pictures),
         "score_calibration": calibrated_scores(evidence),
         "precisions": artifact_precisions(evidence, manifest),
         "quantized": quantized_artifacts(evidence),

@@ -34,6 +34,11 @@ def has_unescaped_password(address: str) -> bool:
     return _UNESCAPED.match(address) is not None
 
 
+def without_user(address: str) -> str:
+    """An address without user name and password, and otherwise as it is."""
+    return _USER.sub(r"\g<scheme>", address, count=1)
+
+
 def is_address(text: str) -> bool:
     """True for text that begins as a URL does, such as ``rtsp://``; one letter is a drive."""
     return re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", text) is not None

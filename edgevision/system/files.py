@@ -302,6 +302,18 @@ def remove_tree(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove_file(path: str | Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    try:
+        Path(path).unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        raise _refusal(Path(path), error) from error
+
+
 def files_below(folder: Path) -> set[str]:
     """The names of everything in a folder but its subfolders, with ``/``; links are not followed.
 

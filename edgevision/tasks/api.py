@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from edgevision.errors import InputError as InputError
     from edgevision.errors import MissingOptionError as MissingOptionError
     from edgevision.errors import MissingRuntimeError as MissingRuntimeError
+    from edgevision.errors import NothingFoundError as NothingFoundError
     from edgevision.errors import OptionError as OptionError
     from edgevision.evaluation.evaluator import Evaluator as Evaluator
     from edgevision.evaluation.ground_truth import GroundTruthPaths as GroundTruthPaths
@@ -42,12 +43,14 @@ if TYPE_CHECKING:
     from edgevision.evaluation.task_evaluation import PicturingEvaluator as PicturingEvaluator
     from edgevision.evaluation.task_evaluation import TaskEvaluation as TaskEvaluation
     from edgevision.hookspecs import hookimpl as hookimpl
+    from edgevision.imaging.decode import decode_frame as decode_frame
     from edgevision.imaging.decode import decode_image as decode_image
     from edgevision.imaging.frame import Frame as Frame
     from edgevision.imaging.pixels import Pixels as Pixels
     from edgevision.imaging.placement import Placement as Placement
     from edgevision.imaging.placement import placement_of as placement_of
     from edgevision.imaging.preprocess import Preprocessing as Preprocessing
+    from edgevision.imaging.resampling import grid_of as grid_of
     from edgevision.imaging.tiles import Axis as Axis
     from edgevision.imaging.tiles import axis_tiles as axis_tiles
     from edgevision.imaging.tiles import blended_bands as blended_bands
@@ -76,6 +79,10 @@ if TYPE_CHECKING:
     from edgevision.system.arguments import one_of as one_of
     from edgevision.system.arguments import real_number as real_number
     from edgevision.system.arguments import whole_number as whole_number
+    from edgevision.system.array_files import read_npy as read_npy
+    from edgevision.system.array_files import read_npz as read_npz
+    from edgevision.system.files import write_file as write_file
+    from edgevision.system.json_documents import json_document as json_document
     from edgevision.system.missing_options import MissingOptions as MissingOptions
     from edgevision.system.reading import read_file as read_file
     from edgevision.system.strict_json import JsonError as JsonError
@@ -109,7 +116,14 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "drawing.colors": ("class_color",),
     "drawing.results": ("enlarged", "with_legend"),
     "drawing.text": ("Pen",),
-    "errors": ("InferenceError", "InputError", "MissingOptionError", "MissingRuntimeError", "OptionError"),
+    "errors": (
+        "InferenceError",
+        "InputError",
+        "MissingOptionError",
+        "MissingRuntimeError",
+        "NothingFoundError",
+        "OptionError",
+    ),
     "evaluation.evaluator": ("Evaluator",),
     "evaluation.ground_truth": ("GroundTruthPaths",),
     "evaluation.image_evaluator": ("ImageEvaluator",),
@@ -119,11 +133,12 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "evaluation.source_model": ("SourceModel",),
     "evaluation.task_evaluation": ("PicturingEvaluator", "TaskEvaluation"),
     "hookspecs": ("hookimpl",),
-    "imaging.decode": ("decode_image",),
+    "imaging.decode": ("decode_frame", "decode_image"),
     "imaging.frame": ("Frame",),
     "imaging.pixels": ("Pixels",),
     "imaging.placement": ("Placement", "placement_of"),
     "imaging.preprocess": ("Preprocessing",),
+    "imaging.resampling": ("grid_of",),
     "imaging.tiles": ("Axis", "axis_tiles", "blended_bands"),
     "imaging.write": ("write_image",),
     "metrics.comparison": ("Comparison", "Metric", "ResultDetails", "pair", "pair_classes", "result_details"),
@@ -142,6 +157,9 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "plugins": ("Registry",),
     "session": ("CheckedSession",),
     "system.arguments": ("one_of", "real_number", "whole_number"),
+    "system.array_files": ("read_npy", "read_npz"),
+    "system.files": ("write_file",),
+    "system.json_documents": ("json_document",),
     "system.missing_options": ("MissingOptions",),
     "system.reading": ("read_file",),
     "system.strict_json": ("JsonError", "read_json"),

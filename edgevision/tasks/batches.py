@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
+from edgevision.errors import InputError
 from edgevision.session import CheckedSession
+
+ImageT = TypeVar("ImageT")
 
 #: Images of a longer batch go through the network this many at a time, and the rest one by one:
 #: so a runtime compiles for two batch sizes at most, and memory stays bounded.
@@ -37,3 +40,20 @@ def parts(count: int, dynamic_batch: bool) -> Iterator[slice]:
     whole = count // size * size
     yield from (slice(start, start + size) for start in range(0, whole, size))
     yield from (slice(start, start + 1) for start in range(whole, count))
+
+
+def each_or_all(
+    predict: Callable[[Sequence[ImageT]], Sequence[Any]], images: Sequence[ImageT]
+) -> Sequence[Any]:
+    """The results of images; where one has values that the network cannot use, of each alone, or its error.
+
+    Args:
+        predict: from images to their results; raises `InputError` for such values.
+        images: any number of them.
+    """
+    try:
+        return predict(images)
+    except InputError as error:
+        if len(images) == 1:
+            return [error]
+    return [result for image in images for result in each_or_all(predict, [image])]

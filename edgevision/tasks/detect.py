@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.decoder import Candidates, Decoder, Floats
-from edgevision.errors import InferenceError, OptionError
+from edgevision.errors import InferenceError, NothingFoundError, OptionError
 from edgevision.imaging.decode import ImageLike, as_batch, as_frame
 from edgevision.imaging.frame import Frame
 from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessing, Preprocessor
 from edgevision.observation import observers
 from edgevision.session import CheckedSession
-from edgevision.system.arguments import instance, sequence, whole_numbers
+from edgevision.system.arguments import array, instance, sequence, whole_numbers
 from edgevision.system.shown import shown
 from edgevision.tasks.base import image_input, image_outputs
 from edgevision.tasks.batches import is_batch, parts
@@ -212,8 +212,13 @@ class Detector(ExplainableModel[Detections]):
         from edgevision.tasks.explained import Aim
 
         found = target if isinstance(target, Detection) else self._best_object(frame, target)
+        box_xyxy = array(found.box_xyxy, "target", "iuf").astype(np.float64)
+        if box_xyxy.shape != (4,) or not np.isfinite(box_xyxy).all():
+            raise OptionError(f"target: expected a box of four finite numbers, got {shown(found.box_xyxy)}")
+        if found.class_id not in range(self._classes):
+            raise OptionError(f"target: expected a class id below {self._classes}, got {found.class_id}")
         placement = placement_of(self.preprocessing, frame.size_wh)
-        box_xyxy = placement.to_input(np.asarray(found.box_xyxy, np.float64)[np.newaxis])[0]
+        box_xyxy = placement.to_input(box_xyxy[np.newaxis])[0]
 
         def score_of(outputs: Mapping[str, Array]) -> NDArray[np.float64]:
             rows = {name: dequantize(outputs[name]) for name, dequantize in self._dequantize}
@@ -224,7 +229,14 @@ class Detector(ExplainableModel[Detections]):
 
         return Aim(found.label, found.class_id, score_of, self.preprocess, found.box)
 
+    @property
+    def _classes(self) -> int:
+        """The number of classes, or the most there may be."""
+        return len(self.labels) or self._head.classes or _MOST_CLASSES
+
     def _target_of(self, explanation: Explanation) -> Detection:
+        if explanation.box_xyxy is None:
+            raise OptionError("explanation: is of a class, and this model finds objects; pass one of its own")
         box_xyxy = np.asarray(explanation.box_xyxy, np.float32)
         return Detection(explanation.label, explanation.score, box_xyxy, explanation.class_id)
 
@@ -236,11 +248,11 @@ class Detector(ExplainableModel[Detections]):
         if target is None:
             wanted, named = objects, "object"
         else:
-            class_id = class_of(target, self.labels, len(self.labels) or self._head.classes or _MOST_CLASSES)
+            class_id = class_of(target, self.labels, self._classes)
             wanted = objects[objects.class_ids == class_id]
             named = f"object of class {shown(target)}"
         if len(wanted) == 0:
-            raise OptionError(
+            raise NothingFoundError(
                 f"target: no {named} with a score of {self.task.score_threshold:g} or more was found; pass a "
                 "Detection, such as one of model(image, score_threshold=0.1)"
             )

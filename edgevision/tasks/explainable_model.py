@@ -47,7 +47,8 @@ class ExplainableModel(ImageModel[ResultT]):
         Args:
             image, color: one image, as in a call.
             target: label or id of a class; of a detector also an object that it found, such as
-                ``model(image)[0]``. By default the best class, or the best object.
+                ``model(image)[0]``; of a regression the name of a value. By default the best class, the best
+                object, or the first value. Of an embedding, its similarity to that of the whole image.
             method, budget: as in `ExplainSettings`, for this call.
             settings: seed, size of the parts, what hides them, and when the map is good enough.
             progress: called with (runs done, runs at most); if it returns False, the map so far is given.
@@ -56,7 +57,8 @@ class ExplainableModel(ImageModel[ResultT]):
             The map, over the pixels of the image. Look at its `reliability`.
 
         Raises:
-            OptionError: an argument is invalid, there is no such class, or no such object was found.
+            OptionError: an argument is invalid, or there is no such class.
+            NothingFoundError: the class or object was not found in this image.
             InputError, InferenceError: as a call.
         """
         from edgevision.imaging.decode import as_frame

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgevision.decoder import Floats
 from edgevision.errors import OptionError
-from edgevision.explaining.attribution import MaskedRuns, Progress, ScoreOf, attribution
+from edgevision.explaining.attribution import Attribution, MaskedRuns, Progress, ScoreOf, attribution
 from edgevision.explaining.explanation import Explanation
 from edgevision.explaining.faithfulness import ExplanationCurves, curves
 from edgevision.explaining.perturbation import Perturbation
@@ -20,7 +20,7 @@ from edgevision.imaging.frame import Frame
 from edgevision.imaging.placement import placement_of
 from edgevision.imaging.preprocess import Preprocessor
 from edgevision.session import CheckedSession
-from edgevision.system.arguments import instance
+from edgevision.system.arguments import array, instance
 from edgevision.system.numeric import is_whole
 from edgevision.system.shown import shown
 from edgevision.tasks.base import where_it_ran
@@ -66,6 +66,18 @@ def explained(
     """The explanation of a score of one image, in pixels of that image."""
     runs = masked_runs(session, frame, aim, settings.fill)
     found = attribution(runs, settings, progress)
+    return explanation_of(found, session, frame, aim, settings, bundle_digest)
+
+
+def explanation_of(
+    found: Attribution,
+    session: CheckedSession,
+    frame: Frame,
+    aim: Aim,
+    settings: ExplainSettings,
+    bundle_digest: str | None = None,
+) -> Explanation:
+    """A map at the size of the network's input as one in pixels of the image."""
     return Explanation(
         over_image(found.map, aim.preprocess, frame.size_wh),
         aim.label,
@@ -88,7 +100,7 @@ def masked_runs(session: CheckedSession, frame: Frame, aim: Aim, fill: str) -> M
     row = np.zeros(preprocessing.image_shape, spec.dtype)
     aim.preprocess.put(frame, row)
     channels_first = preprocessing.layout == "nchw"
-    perturbation = Perturbation(row, channels_first, _seen_xyxy(aim.preprocess, frame.size_wh), fill)
+    perturbation = Perturbation(row, channels_first, seen_xyxy(aim.preprocess, frame.size_wh), fill)
     return MaskedRuns(session, spec.name, perturbation, aim.score_of)
 
 
@@ -104,13 +116,14 @@ def over_image(found: NDArray[np.float64], preprocess: Preprocessor, size_wh: tu
 def _in_image(preprocess: Preprocessor, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
     """The part of the image that the network sees, in whole pixels: one at least."""
     placement = placement_of(preprocess.preprocessing, size_wh)
-    corners = placement.to_image(np.array([_seen_xyxy(preprocess, size_wh)], np.float64))[0]
+    corners = placement.to_image(np.array([seen_xyxy(preprocess, size_wh)], np.float64))[0]
     left, top, right, bottom = (int(value) for value in np.rint(corners))
     left, top = min(left, size_wh[0] - 1), min(top, size_wh[1] - 1)
     return left, top, max(left + 1, right), max(top + 1, bottom)
 
 
-def _seen_xyxy(preprocess: Preprocessor, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
+def seen_xyxy(preprocess: Preprocessor, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The part of the network's input that an image of a size covers, in whole pixels."""
     placement = placement_of(preprocess.preprocessing, size_wh)
     left, top = (int(value) for value in placement.seen_low[:2])
     right, bottom = (int(value) for value in placement.seen_high[:2])
@@ -126,14 +139,17 @@ def curves_of(
 ) -> ExplanationCurves:
     """Insertion and deletion of a map over an image."""
     width, height = frame.size_wh
-    if explanation.map.shape != (height, width):
+    found = array(explanation.map, "explanation", "biuf")
+    if not np.isfinite(found).all():
+        raise OptionError("explanation: its map has values that are not finite; pass one of this model's own")
+    if found.shape != (height, width):
         raise OptionError(
-            f"explanation: its map is {explanation.map.shape}, and the image ({height}, {width}); pass the "
+            f"explanation: its map is {found.shape}, and the image ({height}, {width}); pass the "
             "image that it explains"
         )
     runs = masked_runs(session, frame, aim, explanation.settings.fill)
     left, top, right, bottom = _in_image(aim.preprocess, frame.size_wh)
-    part = np.ascontiguousarray(explanation.map[top:bottom, left:right], np.float32)
+    part = np.ascontiguousarray(found[top:bottom, left:right], np.float32)
     of_input = cv2.resize(part, runs.size_hw[::-1], interpolation=cv2.INTER_AREA)
     return curves(runs, of_input, steps)
 

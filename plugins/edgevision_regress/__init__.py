@@ -1,4 +1,4 @@
-"""Regression and embeddings: numbers that a network gives an image; tasks like those of any other package."""
+"""Regression, embeddings, depth maps: numbers of an image or its pixels; tasks like those of any package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def edgevision_tasks() -> list[TaskKind]:
     """As `edgevision.hookspecs.edgevision_tasks`."""
     # Not at the top: `edgevision --help` imports no numpy.
+    from edgevision_regress.depth_kind import DepthKind
     from edgevision_regress.embed_kind import EmbedKind
     from edgevision_regress.kind import RegressKind
 
-    return [RegressKind(), EmbedKind()]
+    return [RegressKind(), EmbedKind(), DepthKind()]

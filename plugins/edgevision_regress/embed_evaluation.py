@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgevision.tasks.api import (
     Comparison,
@@ -15,10 +17,16 @@ from edgevision.tasks.api import (
     InputError,
     Measures,
     NetworkFacts,
+    mean_of,
     share_of,
 )
 from edgevision_regress.embedding import Embedding, EmbedTask, described, similarities
+from edgevision_regress.gallery import pair_cosines, threshold_of
 from edgevision_regress.truth import LABEL, read_columns
+
+#: Share of the pairs with different labels that may be taken for one.
+_FALSE_ACCEPTS = 0.01
+_TRUE_ACCEPT = "true accept at 1 % false accept"
 
 
 class EmbeddingEvaluator(ImageEvaluator):
@@ -42,8 +50,28 @@ class EmbeddingEvaluator(ImageEvaluator):
         groups = None if self.groups is None else self.groups[paired]
         alone = int((~paired).sum())
         notes = (f"{alone} images have a label of their own and are left out",) if alone else ()
-        metric = share_of("nearest is the same", hits[paired], groups=groups)
-        return Measures((metric,), (), np.where(paired, ~hits, False).astype(float), notes=notes)
+        metrics = [share_of("nearest is the same", hits[paired], groups=groups)]
+        if not (labels == labels[0]).all():
+            same, accepted, note = self._accepted(answers, labels)
+            shares = accepted[paired] / same[paired]
+            metrics.append(mean_of(_TRUE_ACCEPT, shares, lowest=0.0, groups=groups))
+            notes = (*notes, note)
+        return Measures(tuple(metrics), (), np.where(paired, ~hits, False).astype(float), notes=notes)
+
+    def _accepted(
+        self, answers: Sequence[Embedding], labels: NDArray[Any]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], str]:
+        """Per image, other images with its label, and those of them that are accepted; and how, in words."""
+        _, different = pair_cosines(answers, labels)
+        threshold = threshold_of(different, _FALSE_ACCEPTS)
+        same = labels[:, None] == labels[None]
+        np.fill_diagonal(same, False)
+        accepted = same & (similarities(answers, answers) >= threshold)
+        note = (
+            f"{_TRUE_ACCEPT}: at a cosine of {threshold:.4f}, which "
+            f"{int((different >= threshold).sum()):,} of {len(different):,} pairs with different labels reach"
+        )
+        return same.sum(axis=1), accepted.sum(axis=1), note
 
 
 class EmbedEvaluation(ImageTaskEvaluation):

@@ -43,6 +43,12 @@ class EmbedKind(ImageTaskKind):
                 "label (rank-1 accuracy, each image left out in turn). Images whose label no other image has "
                 "are left out.",
             ),
+            (
+                "True accept at 1 % false accept",
+                "Share of the pairs of images with one label whose cosine reaches a threshold that 1 % of "
+                "the pairs with different labels reach at most; per image, then averaged. The threshold is "
+                "found on the same images.",
+            ),
         ),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from edgevision.tasks.api import (
     Array,
     CheckedSession,
+    ExplainableModel,
+    Frame,
     InferenceError,
     NetworkFacts,
     OptionError,
@@ -21,6 +23,9 @@ from edgevision.tasks.api import (
     SingleRunModel,
     stated_output,
 )
+
+if TYPE_CHECKING:
+    from edgevision.tasks.api import Aim
 
 Vector = NDArray[np.float32]
 
@@ -82,7 +87,7 @@ class Embedding:
         return copied
 
 
-class Embedder(SingleRunModel[Embedding]):
+class Embedder(ExplainableModel[Embedding], SingleRunModel[Embedding]):
     """A network that gives embeddings. Safe to share between threads.
 
     Args:
@@ -101,6 +106,26 @@ class Embedder(SingleRunModel[Embedding]):
     def _result(
         self, outputs: Mapping[str, Array], size_wh: tuple[int, int], placement: Placement
     ) -> Embedding:
+        return self._embedding(outputs)
+
+    def _aim(self, frame: Frame, target: Any) -> Aim:
+        """The similarity to the embedding of the whole image, 0 where they point apart."""
+        from edgevision.tasks.api import Aim  # who compares does not wait for explanations
+
+        if target is not None:
+            raise OptionError(f"target: an embedding has no classes; remove it, got {target!r:.80}")
+        whole = self._embedding(self.outputs_of(frame))
+
+        def score_of(outputs: Mapping[str, Array]) -> NDArray[np.float64]:
+            rows = self._rows(outputs, len(outputs[self.task.output]))
+            return np.maximum(similarities([self._embedding(row) for row in rows], [whole])[:, 0], 0.0)
+
+        return Aim("similarity", 0, score_of, self.preprocess)
+
+    def _target_of(self, explanation: Any) -> None:
+        """None: there is one thing to explain."""
+
+    def _embedding(self, outputs: Mapping[str, Array]) -> Embedding:
         vector = np.asarray(outputs[self.task.output], np.float32).reshape(-1)
         length = float(np.linalg.norm(vector.astype(np.float64)))
         if not np.isfinite(length) or length == 0:

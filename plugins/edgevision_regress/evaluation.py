@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,18 +14,15 @@ from numpy.typing import NDArray
 from edgevision.tasks.api import (
     ClassMetricValues,
     Comparison,
-    Groups,
     ImageEvaluator,
     ImageSet,
     ImageTaskEvaluation,
     InputError,
-    Interval,
     Measures,
     MetricValue,
     NetworkFacts,
     Pixels,
     SourceModel,
-    Values,
     mean_error,
     mean_of,
     share_of,
@@ -34,6 +30,7 @@ from edgevision.tasks.api import (
 from edgevision_regress.description import RegressTask
 from edgevision_regress.model import Regression, class_labels
 from edgevision_regress.recognition import described
+from edgevision_regress.root_mean_square import root_mean_square
 from edgevision_regress.truth import Table, read_values
 
 Floats = NDArray[np.float64]
@@ -108,16 +105,9 @@ class RegressionEvaluator(ImageEvaluator):
 
     def _errors(self, errors: Floats, unit: str, largest: float) -> tuple[MetricValue, MetricValue]:
         unit = unit or "(no unit)"
-        squares = (errors**2).mean(axis=1)
-        mean = mean_error("MSE", squares, unit, largest=largest**2, groups=self.groups)
-        interval = mean.interval
-        if interval is not None:
-            low, high = (math.sqrt(max(0.0, end)) for end in (interval.low, interval.high))
-            interval = Interval(round(low, 6), round(high, 6), interval.method, interval.confidence)
-        parts = _RootMeanSquare(squares, largest**2, self.groups)
         return (
             mean_error("MAE", errors.mean(axis=1), unit, largest=largest, groups=self.groups),
-            MetricValue("RMSE", parts.value, interval, unit, parts, lower_is_better=True),
+            root_mean_square((errors**2).mean(axis=1), largest, unit, self.groups),
         )
 
     def _r_squared(self, truth: Table, errors: Floats) -> MetricValue:
@@ -147,37 +137,6 @@ class RegressEvaluation(ImageTaskEvaluation):
     def read_truth(self, path: Path, images: ImageSet, task: RegressTask, labels: tuple[str, ...]) -> Table:
         """As `ImageTaskEvaluation.read_truth`."""
         return read_values(path, images, task.names, labels)
-
-
-@dataclass(frozen=True, eq=False)
-class _RootMeanSquare:
-    """The squared errors of images, whose drop is that of the root of their mean.
-
-    Attributes:
-        squares: float64 ``(images,)``.
-        largest: the largest that an image can have.
-        groups: group of each image.
-    """
-
-    squares: Floats
-    largest: float
-    groups: Groups | None = None
-
-    @property
-    def value(self) -> float:
-        """The root of the mean."""
-        return float(np.sqrt(self.squares.mean()))
-
-    def minus(self, other: _RootMeanSquare) -> Any:
-        """How much lower this root is than the other: that of the squares over the sum of the roots."""
-        roots = self.value + other.value
-        if roots <= 0:
-            return None
-        negative = (
-            Values(-one.squares / roots, -one.largest / roots, 0.0, one.groups) for one in (self, other)
-        )
-        first, second = negative
-        return first.minus(second)
 
 
 @dataclass(frozen=True)

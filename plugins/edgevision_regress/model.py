@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from edgevision.tasks.api import (
     Array,
     CheckedSession,
+    ExplainableModel,
+    Frame,
     InferenceError,
     OptionError,
     Pixels,
@@ -22,10 +24,14 @@ from edgevision.tasks.api import (
     SingleRunModel,
     TensorSpec,
     class_color,
+    placement_of,
     stated_output,
     with_legend,
 )
 from edgevision_regress.description import RegressTask
+
+if TYPE_CHECKING:
+    from edgevision.tasks.api import Aim
 
 
 class Estimate(NamedTuple):
@@ -130,7 +136,7 @@ class Regression:
         return with_legend(marked, rows)
 
 
-class Regressor(SingleRunModel[Regression]):
+class Regressor(ExplainableModel[Regression], SingleRunModel[Regression]):
     """A regression network. Safe to share between threads.
 
     Args:
@@ -164,11 +170,7 @@ class Regressor(SingleRunModel[Regression]):
         self, outputs: Mapping[str, Array], size_wh: tuple[int, int], placement: Placement
     ) -> Regression:
         task = self.task
-        values = np.concatenate([np.asarray(outputs[name], np.float32).reshape(-1) for name in task.outputs])
-        _check_finite(values, task.output)
-        for place, axis in enumerate(self._axes):
-            if axis is not None:
-                values[place] = self._in_image(values[place], *axis, placement)
+        values = self._values(outputs, placement)
         if not task.classes:
             return Regression(values, task.names, task.units)
         scores = np.array(outputs[task.classes], np.float32).reshape(-1)
@@ -177,6 +179,32 @@ class Regressor(SingleRunModel[Regression]):
             weights = np.exp(scores - scores.max())
             scores = weights / weights.sum()
         return Regression(values, task.names, task.units, self.labels, scores)
+
+    def _aim(self, frame: Frame, target: Any) -> Aim:
+        """A value as a share of its range, by name or number; by default the first one."""
+        from edgevision.tasks.api import Aim, class_of  # who measures does not wait for explanations
+
+        names = self.task.names
+        place = 0 if target is None else class_of(target, names, len(names))
+        low, high = self.task.ranges[place]
+        placement = placement_of(self.preprocessing, frame.size_wh)
+
+        def score_of(outputs: Mapping[str, Array]) -> NDArray[np.float64]:
+            rows = self._rows(outputs, len(outputs[self.task.output]))
+            values = [self._values(row, placement)[place] for row in rows]
+            return np.asarray(np.clip((np.array(values) - low) / (high - low), 0.0, 1.0), np.float64)
+
+        return Aim(names[place], place, score_of, self.preprocess)
+
+    def _values(self, outputs: Mapping[str, Array], placement: Placement) -> NDArray[np.float32]:
+        """The values of one image, coordinates in its pixels."""
+        task = self.task
+        values = np.concatenate([np.asarray(outputs[name], np.float32).reshape(-1) for name in task.outputs])
+        _check_finite(values, task.output)
+        for place, axis in enumerate(self._axes):
+            if axis is not None:
+                values[place] = self._in_image(values[place], *axis, placement)
+        return values
 
     def _in_image(self, value: float, axis: int, is_size: bool, placement: Placement) -> float:
         """A coordinate, or a size along an axis, in pixels of the image."""

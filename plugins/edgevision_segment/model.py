@@ -13,18 +13,18 @@ from edgevision.tasks.api import (
     CheckedSession,
     ExplainableModel,
     Frame,
-    OptionError,
+    NothingFoundError,
     Placement,
     Preprocessing,
     SingleRunModel,
     TiledModel,
     Tiles,
     blended_bands,
+    grid_of,
     placement_of,
 )
 from edgevision_segment.description import SegmentTask
-from edgevision_segment.resampling import Floats, grid_of
-from edgevision_segment.scores import ScoreMap
+from edgevision_segment.scores import Floats, ScoreMap
 from edgevision_segment.segmentation import BACKGROUND, VOID, Segmentation
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ class Segmenter(ExplainableModel[Segmentation], SingleRunModel[Segmentation]):
             class_id = class_of(target, self.labels, len(self.labels))
         where = seen & (classes == class_id)
         if not where.any():
-            raise OptionError(f"target: no pixel of class '{self.labels[class_id]}' was found in this image")
+            raise NothingFoundError(
+                f"target: no pixel of class '{self.labels[class_id]}' was found in this image"
+            )
 
         def score_of(outputs: Mapping[str, Array]) -> NDArray[np.float64]:
             rows = self._rows(outputs, len(outputs[self.task.output]))

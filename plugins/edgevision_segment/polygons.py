@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from edgevision.tasks.api import (
     ImageSet,
     InputError,
-    JsonError,
     MissingRuntimeError,
     OptionError,
-    read_file,
-    read_json,
+    json_document,
     whole_number,
 )
 from edgevision_segment.segmentation import BACKGROUND, VOID
@@ -47,12 +45,7 @@ def read_polygons(path: str | Path, images: ImageSet, labels: Sequence[str]) -> 
         InputError: it cannot be read, an entry is not valid, a category is no class, or an image is missing.
         MissingRuntimeError: pycocotools is not installed.
     """
-    try:
-        document = read_json(read_file(path, _MOST_BYTES))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except JsonError as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from error
+    document = json_document(path, _MOST_BYTES)
     try:
         entries = {str(one["file_name"]): one for one in document["images"]}
         categories = {one["id"]: str(one["name"]) for one in document["categories"]}

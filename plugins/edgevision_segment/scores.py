@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from edgevision.tasks.api import Array, InferenceError, OptionError, TensorSpec, stated_output
 from edgevision_segment.description import SegmentTask
-from edgevision_segment.resampling import Floats
 from edgevision_segment.segmentation import BACKGROUND, VOID
 
 Classes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 MOST_CLASSES = 255
 #: Largest value of a score that rounding explains.
 _HIGHEST_SCORE = 1.01

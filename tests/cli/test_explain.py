@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,27 @@ def test_a_picture_that_would_be_the_sheet_is_refused(folder: Path, edgevision_c
     done = edgevision_command("explain", "tiny.evb", "sheet.png", "-o", "maps", *QUICK)
     assert done.returncode == 12
     assert "rename the image" in done.stderr
+
+
+def test_maps_are_checked_against_random_ones(folder: Path, edgevision_command: Any) -> None:
+    words = ("explain", "tiny.evb", "a.png", "-o", "maps", "--check", *QUICK)
+    (row,) = rows_of(edgevision_command(*words, "--json"))
+    assert 0 <= row["check"]["ahead"] <= 1
+    assert -1 <= row["check"]["stability"] <= 1
+    done = edgevision_command(*words, "--overwrite", "--method", "occlusion")
+    assert "of random maps  maps/a.png" in done.stdout, "no other masks to compare with"
+
+
+def test_an_image_in_which_nothing_is_found_does_not_take_the_others_with_it(
+    folder: Path, edgevision_command: Any
+) -> None:
+    from edgevision.artifact import read_artifact
+
+    artifact = detector_artifact(read_artifact(DATA / "tiny.tflite"))
+    task = replace(DETECT, score_threshold=1.0)
+    write_artifacts(folder / "detector.evb", {"tflite-float32": artifact}, task=task)
+    words = ("explain", "detector.evb", "a.png", "b.png", "-o", "maps", *QUICK)
+    rows = rows_of(edgevision_command(*words, "--json"))
+    assert [row["image"] for row in rows] == ["a.png", "b.png"]
+    assert all("no object with a score of 1" in row["nothing_found"] for row in rows)
+    assert "a.png  nothing found" in edgevision_command(*words).stdout

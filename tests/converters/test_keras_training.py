@@ -241,6 +241,38 @@ def test_a_model_that_was_not_trained_is_refused_with_the_next_step(trained: Any
         read(tmp_path / "new.keras")
 
 
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_training_rounds_as_artifacts_do(keras: Any, symmetric: bool) -> None:
+    from edgevision_keras.training import FakeQuantize
+
+    values = np.random.default_rng(5).normal(0.4, 1, (64, 50)).astype(np.float32)
+    layer = FakeQuantize(symmetric)
+    layer(values, training=True)
+    layer.stretch.assign(0 * layer.stretch - 0.05)  # clips some
+    trained, used = (np.asarray(layer(values, training=training)) for training in (True, False))
+    assert trained == pytest.approx(used, abs=1e-5)
+    assert len(np.unique(used)) > 200
+    assert used.max() < 0.7 * values.max()
+
+
+@pytest.mark.parametrize("matters", [False, True])
+def test_a_range_clips_rare_values_that_do_not_matter_to_the_loss(keras: Any, matters: bool) -> None:
+    import tensorflow as tf
+
+    from edgevision_keras.training import FakeQuantize
+
+    values = np.random.default_rng(5).uniform(-1, 1, (4, 5000)).astype(np.float32)
+    values[0, 0] = 4
+    layer, optimizer = FakeQuantize(), keras.optimizers.Adam(3e-3)
+    for _ in range(60):
+        with tf.GradientTape() as tape:
+            error = tf.square(layer(values, training=True) - values)
+            loss = tf.reduce_mean(error if matters else error[1:])
+        optimizer.apply(tape.gradient(loss, layer.trainable_weights), layer.trainable_weights)
+    highest = float(layer.ends()[1])
+    assert highest > 3.8 if matters else 0.9 < highest < 3
+
+
 def test_ranges_average_the_batches_and_those_of_inputs_clip_nothing(keras: Any) -> None:
     from edgevision_keras.training import FakeQuantize
 

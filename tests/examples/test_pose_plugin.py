@@ -86,4 +86,4 @@ def test_streams_their_journal_and_the_preview_know_it(found: dict[str, Any]) ->
 
 
 def test_what_it_does_not_give_is_told(found: dict[str, Any]) -> None:
-    assert "this model is a PoseEstimator" in found["explain"]
+    assert "answers of a PoseEstimator are not explained" in found["explain"]

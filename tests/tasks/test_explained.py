@@ -11,12 +11,15 @@ import pytest
 
 import edgevision
 from edgevision.artifact import read_artifact
-from edgevision.errors import OptionError
+from edgevision.errors import NothingFoundError, OptionError
+from edgevision.explaining.masks import random_map
 from edgevision.explaining.settings import ExplainSettings
+from edgevision.imaging.decode import as_frame
 from edgevision.imaging.preprocess import Preprocessing
 from edgevision.session import open_session
 from edgevision.tasks.classify import Classifier
 from edgevision.tasks.detections import Detection
+from edgevision.tasks.explanation_check import ExplanationCheck
 from edgevision.tensors import TensorSpec
 from edgevision.testing import FakeBackend
 from edgevision.testing.models import fake_classifier, fake_detector
@@ -160,3 +163,47 @@ def test_a_bundle_explains_on_its_own_runtime(backend: str, name: str, tmp_path:
         explanation = model.explain(image, settings=ExplainSettings(budget=32, cells=4))
         assert explanation.bundle_digest == model.bundle_digest
         assert explanation.score == pytest.approx(model(image).top(1)[0].score, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("box_xyxy", "class_id", "message"),
+    [
+        (np.array([np.nan, 0, 1, 1], np.float32), 0, "four finite numbers"),
+        (np.zeros(3, np.float32), 0, "four finite numbers"),
+        (np.array([0, 0, 9, 9], np.float32), 7, "a class id below 1, got 7"),
+    ],
+)
+def test_objects_that_cannot_be_are_refused(box_xyxy: Any, class_id: int, message: str) -> None:
+    model = fake_detector(["cell"], [("cell", 0.9, (2, 2, 20, 20))], size_wh=(32, 32))
+    with pytest.raises(OptionError, match=message):
+        model.explain(_image(), Detection("cell", 0.5, box_xyxy, class_id), budget=16)
+
+
+def test_an_image_in_which_nothing_is_found_has_an_error_of_its_own() -> None:
+    with pytest.raises(NothingFoundError, match="no object with a score"):
+        fake_detector(["cell"], [], size_wh=(32, 32)).explain(_image(), budget=16)
+
+
+def test_curves_are_of_finite_maps_of_this_model() -> None:
+    classifier = fake_classifier(LABELS, _halves, multi_label=True)
+    explanation = classifier.explain(_image(), budget=16)
+    for found, message in ((explanation.map * np.nan, "not finite"), ([[0.0]], "numpy array")):
+        with pytest.raises(OptionError, match=message):
+            classifier.explanation_curves(_image(), replace(explanation, map=found))  # type: ignore[arg-type]
+    detector = fake_detector(["cell"], [("cell", 0.9, (2, 2, 20, 20))], size_wh=(32, 32))
+    with pytest.raises(OptionError, match="is of a class, and this model finds objects"):
+        detector.explanation_curves(_image(), explanation)
+
+
+def test_a_right_map_is_ahead_of_random_ones_and_one_of_noise_is_not() -> None:
+    model = fake_classifier(LABELS, _halves, multi_label=True)
+    frame = as_frame(_image())
+    explanation = model.explain(frame, "left", budget=512)
+    check = ExplanationCheck.of(model, frame, explanation)
+    assert check.ahead >= 0.9
+    assert check.insertion > check.random_insertion
+    assert check.deletion < check.random_deletion
+    assert check.stability is not None
+    assert check.stability > 0.5
+    noise = replace(explanation, map=random_map((60, 90), 8, 99))
+    assert ExplanationCheck.of(model, frame, noise).ahead < 0.9

@@ -2,7 +2,8 @@
 
 Weights and activations are rounded as an int8 artifact rounds them, and gradients pass the rounding as if it
 were not there: Jacob et al., Quantization and Training of Neural Networks for Efficient
-Integer-Arithmetic-Only Inference, 2018.
+Integer-Arithmetic-Only Inference, 2018. Ranges of activations are trained too: Esser et al., Learned Step
+Size Quantization, 2020.
 """
 
 from __future__ import annotations
@@ -19,46 +20,81 @@ _BEYOND_THE_LARGEST = 1 + 1e-5
 _SMALLEST = 1e-12
 #: The narrowest range of an activation.
 _NARROWEST = 1e-6
+#: Steps from one end of a range to the other.
+_STEPS, _SYMMETRIC_STEPS = 255.0, 254.0
+#: Batches whose extremes set a range; later its factor is trained alone.
+_FIRST_BATCHES = 50
+#: Ranges are trained this many times as fast as weights, by their logarithms.
+_STRETCH_SPEED = 10.0
 _MATRIX = 2
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)
 class FakeQuantize(keras.layers.Layer):  # type: ignore[misc]
-    """Rounds an activation to the 256 levels of a range, which it learns from the batches it is trained on.
+    """Rounds an activation to the 256 levels of a range, which is trained.
 
-    The range is the moving average of the smallest and the largest value of each batch, with zero in it, as
-    in section 3.1 of Jacob et al., 2018; of the first batches, their mean. A range that no batch has set
-    rounds nothing.
+    The range starts as the mean of the smallest and the largest values of the first batches, with zero in it.
+    Each end has a factor, 1 at first, that is trained with the network's own weights: its gradient is that of
+    Esser et al., 2020, equation 3, with their gradient scale, and its logarithm is trained, as by Jain et
+    al., Trained Quantization Thresholds, 2020. So a range clips rare values where finer steps are worth more
+    to the loss, and widens where they are not. A range that no batch has set rounds nothing.
 
     Args:
         symmetric: the range is from -x to x, in 255 levels.
-        widest: the range is that of all batches, not the average: nothing that was seen is clipped.
-        momentum: weight of the range so far in the moving average, 0 to 1.
+        widest: the range is that of all batches, and not trained: nothing that was seen is clipped.
     """
 
-    def __init__(
-        self, symmetric: bool = False, widest: bool = False, momentum: float = 0.99, **options: Any
-    ) -> None:
+    def __init__(self, symmetric: bool = False, widest: bool = False, **options: Any) -> None:
         super().__init__(**options)
-        self.symmetric, self.widest, self.momentum = symmetric, widest, momentum
+        self.symmetric, self.widest = symmetric, widest
 
     def build(self, input_shape: Any) -> None:
-        """Create the ends of the range, and the number of batches that set them."""
-        create = {"shape": (), "initializer": "zeros", "trainable": False, "dtype": "float32"}
-        self.low = self.add_weight(name="low", **create)
-        self.high = self.add_weight(name="high", **create)
-        self.batches = self.add_weight(name="batches", **create)
+        """Create the ends of the range, the number of batches that set them, and the trained factors."""
+        create = {"shape": (), "initializer": "zeros", "dtype": "float32"}
+        self.low = self.add_weight(name="low", trainable=False, **create)
+        self.high = self.add_weight(name="high", trainable=False, **create)
+        self.batches = self.add_weight(name="batches", trainable=False, **create)
+        if not self.widest:
+            factors = {**create, "shape": (1 if self.symmetric else 2,)}
+            self.stretch = self.add_weight(name="stretch", **factors)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """The rounded inputs; when training, after the range has learned from them."""
         if training:
             self._learn(ops.stop_gradient(ops.cast(inputs, "float32")))
-        low = ops.convert_to_tensor(self.low)
-        high = ops.maximum(self.high, low + _NARROWEST)
+            features = ops.cast(ops.size(inputs), "float32") / ops.cast(ops.shape(inputs)[0], "float32")
+            return self._rounded(inputs, *self.ends(gradient_scale=1 / ops.sqrt(features * self._steps)))
+        low, high = self.ends()
         rounded = keras.quantizers.fake_quant_with_min_max_vars(
             inputs, low, high, narrow_range=self.symmetric
         )
-        return rounded if training else ops.where(ops.greater(self.batches, 0), rounded, inputs)
+        return ops.where(ops.greater(self.batches, 0), rounded, inputs)
+
+    def ends(self, gradient_scale: Any = 1.0) -> tuple[Any, Any]:
+        """The ends of the range: two scalars, the second greater than the first.
+
+        Args:
+            gradient_scale: the gradients of the factors are multiplied by this.
+        """
+        low, high = ops.convert_to_tensor(self.low), ops.convert_to_tensor(self.high)
+        if not self.widest:
+            stretch = ops.convert_to_tensor(self.stretch)
+            scaled = stretch * gradient_scale
+            factors = ops.exp(_STRETCH_SPEED * (scaled + ops.stop_gradient(stretch - scaled)))
+            low, high = low * factors[0], high * factors[-1]
+        return low, ops.maximum(high, low + _NARROWEST)
+
+    @property
+    def _steps(self) -> float:
+        return _SYMMETRIC_STEPS if self.symmetric else _STEPS
+
+    def _rounded(self, inputs: Any, low: Any, high: Any) -> Any:
+        """As Keras's own rounding, whose gradient does not reach the ends of the range."""
+        step = (high - low) / self._steps
+        zero = ops.stop_gradient(ops.floor(0.5 - low / step))
+        level = ops.clip(inputs, low, high) / step + zero
+        rounded = ops.clip(ops.floor(level + 0.5), 0.0, self._steps)
+        return (level + ops.stop_gradient(rounded - level) - zero) * step
 
     def _learn(self, values: Any) -> None:
         low, high = ops.minimum(ops.min(values), 0.0), ops.maximum(ops.max(values), 0.0)
@@ -68,7 +104,7 @@ class FakeQuantize(keras.layers.Layer):  # type: ignore[misc]
         if self.widest:
             low, high = ops.minimum(self.low, low), ops.maximum(self.high, high)
         else:
-            share = ops.maximum(1 - self.momentum, 1 / (self.batches + 1))
+            share = ops.where(self.batches < _FIRST_BATCHES, 1 / (self.batches + 1), 0.0)
             low, high = (
                 before + share * (now - before) for before, now in ((self.low, low), (self.high, high))
             )
@@ -82,8 +118,7 @@ class FakeQuantize(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that it was created with."""
-        own = {"symmetric": self.symmetric, "widest": self.widest, "momentum": self.momentum}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), "symmetric": self.symmetric, "widest": self.widest}
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)

@@ -65,6 +65,10 @@ def _targets(arguments: Mapping[str, Any]) -> Mapping[str, str]:
     return {target.name: target.description for target in load_targets(files).values()}
 
 
+def _executors(arguments: Mapping[str, Any]) -> Mapping[str, str]:
+    return {name: executor.summary for name, executor in sorted(registry().executors().items())}
+
+
 def _backends(arguments: Mapping[str, Any]) -> Iterable[str]:
     return sorted(registry().backends())
 
@@ -117,6 +121,7 @@ def _file_in(bundle: Path, name: str) -> bytes:
 
 complete_target = _completion(_targets)
 complete_backend = _completion(_backends)
+complete_executor = _completion(_executors)
 complete_decoder = _completion(_decoders)
 complete_tracker = _completion(
     lambda arguments: {one.name: one.summary for one in registry().trackers().values()}

@@ -100,9 +100,15 @@ def set_abstentions(model: TaskModel, arguments: dict[str, Any]) -> None:
 
 
 def session_settings_of(arguments: dict[str, Any]) -> SessionSettings:
-    """The settings that `SESSION_OPTIONS` stand for, out of a command's arguments."""
+    """The settings that `SESSION_OPTIONS` stand for, out of a command's arguments.
+
+    Raises:
+        OptionError: the delegate is stated twice.
+    """
     options = dict(arguments["backend_options"])
     if arguments["delegate"] is not None:
+        if "delegate" in options:
+            raise OptionError("--backend-option delegate: --delegate states it, too; pass one of them")
         options["delegate"] = arguments["delegate"]
     return SessionSettings(
         precision=arguments["compute_precision"], threads=arguments["threads"], options=options

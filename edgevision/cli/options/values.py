@@ -14,13 +14,15 @@ def named_texts(values: Iterable[str], example: str) -> dict[str, str]:
     """Name -> text after the equals sign.
 
     Raises:
-        BadParameter: one of the values has no name or no equals sign.
+        BadParameter: one of the values has no name or no equals sign, or a name is there twice.
     """
     named = {}
     for text in values:
         name, equals, value = text.partition("=")
         if not name or not equals:
             raise click.BadParameter(f"expected NAME=VALUE such as {example}, got '{text}'")
+        if name in named:
+            raise click.BadParameter(f"'{name}' is stated twice; pass it once")
         named[name] = value
     return named
 

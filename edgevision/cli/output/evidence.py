@@ -10,6 +10,7 @@ from edgevision.calibration.findings import Coverage
 from edgevision.cli.lines import echo_line
 from edgevision.cli.output.sets import describe_set, echo_findings
 from edgevision.cli.output.tables import echo_table
+from edgevision.evidence.attention import AttentionDrift
 from edgevision.evidence.operating_points import OperatingEvidence
 from edgevision.evidence.operating_texts import operating_cost
 from edgevision.evidence.records import Attempt, Evidence, Measured
@@ -31,7 +32,7 @@ from edgevision.metrics.formatting import (
     threshold_text,
     with_interval,
 )
-from edgevision.system.decimals import significant
+from edgevision.system.decimals import decimals, significant
 
 
 def echo_evidence(evidence: Evidence) -> None:
@@ -70,6 +71,7 @@ def echo_evidence(evidence: Evidence) -> None:
         )
         _echo_methods(methods_of((f"drop in {metric.name}", metric.drop_interval) for metric in metrics))
     _echo_training_input(evidence)
+    _echo_attention(evidence)
     _echo_operating_points(evidence)
     _echo_temperatures(evidence)
     _echo_prediction_sets(evidence)
@@ -138,6 +140,40 @@ def _echo_training_input(evidence: Evidence) -> None:
     )
     _echo_methods(comparison_methods(comparison for _, comparison in steps))
     echo_line(f"before decoder and preprocessing: the source on images as read by {found.functions}")
+
+
+def _echo_attention(evidence: Evidence) -> None:
+    """Print how far the attention of each artifact has moved, beside what masks alone change."""
+    source = evidence.attention
+    measured = [(one.artifact, one.attention) for one in evidence.results if one.attention is not None]
+    if source is None or not measured:
+        return
+    echo_line()
+    echo_line(f"attention drift from the source, on {source.measured_on}")
+    rows = [
+        (name, str(one.drift), str(one.overlap), one.verdict(source.noise), _most_moved(one))
+        for name, one in measured
+    ]
+    (noise, *others) = source.other_maps
+    rows.append((noise[0], str(noise[1]), str(source.noise_overlap), "", ""))
+    rows += [(name, str(drift), "", "", "") for name, drift in others]
+    level_text = confidence_of([source.noise.interval])
+    header = ("model", f"drift ({level_text})", f"overlap of the top 10 % ({level_text})", "attention")
+    echo_table((*header, "most on"), rows)
+    _echo_methods(methods_of([("drift, overlap", source.noise.interval)]))
+    models = [(name, one.faithfulness) for name, one in measured] + [("source", source.faithfulness)]
+    echo_line("maps compared with random ones, by the mean score while their pixels are shown or hidden")
+    echo_table(
+        ("model", "ahead by insertion", "ahead by deletion"),
+        [(name, str(one.insertion), str(one.deletion)) for name, one in models],
+    )
+    _echo_warnings([("attention", tuple(source.doubts))])
+
+
+def _most_moved(found: AttentionDrift) -> str:
+    """Such as ``cat/0140.png (rank correlation 0.41)``."""
+    worst = found.worst[0]
+    return f"{worst.image} (rank correlation {decimals(worst.correlation, 2)})"
 
 
 def _echo_operating_points(evidence: Evidence) -> None:

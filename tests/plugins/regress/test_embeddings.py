@@ -61,7 +61,7 @@ def test_agreement_is_the_cosine_and_the_nearest_image_must_have_the_same_label(
     right = evaluator.measure(source)
     assert right is not None
     assert right.metrics[0].value == 1
-    assert right.notes == ("1 images have a label of their own and are left out",)
+    assert right.notes[0] == "1 images have a label of their own and are left out"
     swapped = [source[0], source[2], source[1], source[3], source[4]]
     wrong = evaluator.measure(swapped)
     assert wrong is not None
@@ -106,3 +106,21 @@ def test_it_is_stated_and_two_answers_are_the_same_decision_if_they_point_the_sa
     assert kind.compare_decisions(first, far).differs
     assert kind.same_results(np.eye(3), np.eye(3), EmbedTask("out"))
     assert not kind.same_results(np.eye(3), np.eye(3)[::-1], EmbedTask("out"))
+
+
+def test_the_similarity_to_the_whole_image_is_explained() -> None:
+    def answers(inputs: Any) -> dict[str, Any]:
+        pixels = np.asarray(inputs["image"], np.float32)
+        return {"out": np.stack([pixels[:, :, 4:].std(axis=(1, 2, 3)), np.full(len(pixels), 40.0)], axis=1)}
+
+    backend = FakeBackend(answers=answers)
+    image, output = TensorSpec("image", (None, 8, 8, 3), "float32"), TensorSpec("out", (None, 2), "float32")
+    model = Embedder(open_session(backend, backend.artifact([image], [output])), HOW, EmbedTask("out"))
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    found = model.explain(pixels, budget=512)
+    assert found.label == "similarity"
+    assert found.score == pytest.approx(1, abs=1e-6)
+    assert found.map[:, 4:].mean() > 3 * abs(found.map[:, :4].mean())
+    assert model.explanation_curves(pixels, found).insertion[-1] == pytest.approx(1)
+    with pytest.raises(OptionError, match="an embedding has no classes"):
+        model.explain(pixels, "cat")

@@ -151,3 +151,28 @@ def test_both_parts_are_measured_and_compared() -> None:
     assert compared.largest_difference == 1
     shown = evaluator.truth_picture(np.zeros((60, 80, 3), np.uint8), 0)
     assert shown is not None
+
+
+def test_a_value_is_explained_as_a_share_of_its_range() -> None:
+    how = Preprocessing((32, 32), (0.0, 255.0))
+    task = RegressTask("out", ("light", "left.x"), ("", "px"), ((0.0, 255.0), (0.0, 64.0)), (), "share")
+
+    def answers(inputs: Any) -> dict[str, Any]:
+        pixels = np.asarray(inputs["image"], np.float32)
+        light = pixels[:, :, 16:].std(axis=(1, 2, 3))
+        return {"out": np.stack([light, pixels[:, :, :16].std(axis=(1, 2, 3)) / 255], axis=1)}
+
+    backend = FakeBackend(answers=answers)
+    image = TensorSpec("image", (None, 32, 32, 3), "float32")
+    output = TensorSpec("out", (None, 2), "float32")
+    model = Regressor(open_session(backend, backend.artifact([image], [output])), how, task)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    light, left = model.explain(pixels, budget=512), model.explain(pixels, "left.x", budget=512)
+    assert (light.label, left.label) == ("light", "left.x")
+    assert light.score == pytest.approx(model(pixels)["light"] / 255, abs=1e-3)
+    assert left.score == pytest.approx(model(pixels)["left.x"] / 64, abs=1e-3)
+    assert light.map[:, 32:].mean() > 3 * abs(light.map[:, :32].mean())
+    assert left.map[:, :32].mean() > 3 * abs(left.map[:, 32:].mean())
+    assert model.explanation_curves(pixels, left).insertion[-1] == pytest.approx(left.score)
+    with pytest.raises(OptionError, match="no class 'weight'"):
+        model.explain(pixels, "weight")

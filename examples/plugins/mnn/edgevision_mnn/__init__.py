@@ -31,6 +31,11 @@ edgevision_interface = 1
 
 #: Options of MNN's converter for each precision.
 _WEIGHTS = {"float32": [], "float16": ["--fp16"], "int8-dynamic": ["--weightQuantBits", "8"]}
+#: MNN's converter itself. Its documented module, MNN.tools.mnnconvert, installs a package with pip when it is
+#: imported, and sends a description of each model and of the machine to a server.
+_CONVERTER = "import sys, _tools; _tools.mnnconvert(sys.argv)"
+#: In place of the random identifier that the converter writes into each file.
+_NO_IDENTIFIER = b"00000000-0000-0000-0000-000000000000"
 
 
 class MnnBackend:
@@ -131,19 +136,25 @@ class MnnConverter:
     def convert(self, source: Source, precision: str, calibration: CalibrationData | None) -> Artifact:
         if precision not in self.precisions:
             raise ConversionError(f"keras-mnn: no precision '{precision}'; it has: {', '.join(_WEIGHTS)}")
-        _mnn()
+        mnn = _mnn()
         onnx = registry().converter("keras-onnx").convert(source, "float32", None)
         with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
             model, made = Path(folder, "model.onnx"), Path(folder, "model.mnn")
             model.write_bytes(onnx.content)
-            words = ["-f", "ONNX", "--modelFile", model.name, "--MNNModel", made.name, "--bizCode", "ev"]
-            program = "from MNN.tools.mnnconvert import main; main()"
-            command = [sys.executable, "-c", program, *words, *_WEIGHTS[precision]]
+            command = converter_command(model.name, made.name, precision)
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
             if done.returncode != 0 or not made.is_file():
                 last = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()][-1:]
                 raise ConversionError(f"MNN's converter failed ({done.returncode}): {' '.join(last)}")
-            return Artifact(self.format, precision, {made.name: made.read_bytes()})
+            identifier = mnn.get_model_uuid(str(made)).encode()
+            content = made.read_bytes()
+        return Artifact(self.format, precision, {made.name: content.replace(identifier, _NO_IDENTIFIER)})
+
+
+def converter_command(model: str, made: str, precision: str) -> list[str]:
+    """The command that converts an ONNX file."""
+    words = ["-f", "ONNX", "--modelFile", model, "--MNNModel", made, "--bizCode", "ev"]
+    return [sys.executable, "-c", _CONVERTER, *words, *_WEIGHTS[precision]]
 
 
 def _mnn() -> Any:

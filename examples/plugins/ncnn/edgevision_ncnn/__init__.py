@@ -84,9 +84,9 @@ class NcnnSession:
 
     def _one(self, inputs: Mapping[str, Array], place: int, names: Sequence[str]) -> dict[str, Array]:
         with self._net.create_extractor() as extractor:
-            mats = {name: _ncnn().Mat(np.ascontiguousarray(array[place])) for name, array in inputs.items()}
-            for name, mat in mats.items():
-                extractor.input(name, mat)
+            for name, array in inputs.items():
+                # A copy that ncnn owns: a first layer that works in place crashes on memory of others.
+                extractor.input(name, _ncnn().Mat(np.ascontiguousarray(array[place])).clone())
             found = {}
             for name in names:
                 status, mat = extractor.extract(name)
@@ -136,7 +136,7 @@ class NcnnConverter:
             model = Path(folder, "model.onnx")
             model.write_bytes(onnx.content)
             shapes = ",".join(str(list(spec.with_batch(1))).replace(" ", "") for spec in source.inputs)
-            command = [_pnnx(), model.name, f"inputshape={shapes}", f"fp16={int(precision == 'float16')}"]
+            command = converter_command(model.name, shapes, precision)
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
             param, weights = model.with_name("model.ncnn.param"), model.with_name("model.ncnn.bin")
             if done.returncode != 0 or not param.is_file():
@@ -156,6 +156,11 @@ def _with_interface(text: str, source: Source) -> str:
         c, h, w = spec.shape[1:]
         text = re.sub(rf"^(Input +{re.escape(spec.name)} .*?) *$", rf"\1 0={w} 1={h} 2={c}", text, flags=re.M)
     return text
+
+
+def converter_command(model: str, shapes: str, precision: str) -> list[str]:
+    """The command that converts an ONNX file, whose inputs have these shapes, such as ``[1,8,8,3]``."""
+    return [_pnnx(), model, f"inputshape={shapes}", f"fp16={int(precision == 'float16')}"]
 
 
 def _ncnn() -> Any:

@@ -1,4 +1,4 @@
-"""From the scores on a network's grid to the class of each pixel of an image: its resize undone exactly."""
+"""From the values on a network's grid to those of each pixel of an image: its resize undone exactly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.tasks.api import Placement
+from edgevision.imaging.placement import Placement
 
 Floats = NDArray[np.float32]
 #: Numbers that are interpolated at a time: those in a processor's cache take a third of the time.

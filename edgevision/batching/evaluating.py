@@ -1,0 +1,84 @@
+"""The evaluation of a model on the images of a batch: the figures of `evaluate`, on any executor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgevision.batching.evaluation_work import MeasuringOn
+from edgevision.batching.run_folder import RunFolder
+from edgevision.batching.settings import BatchRun, BatchSettings, columns_of
+from edgevision.batching.sources import LIST_MARK, Sources
+from edgevision.bundle.storage import read_bundle
+from edgevision.datasets.groups import GroupSource
+from edgevision.datasets.image_sets import ImageContent, ImageSet, set_of_contents
+from edgevision.errors import OptionError
+from edgevision.evaluation.evaluate import evaluate_on
+from edgevision.evaluation.ground_truth import GroundTruthPaths
+from edgevision.evaluation.open_model import RunSettings
+from edgevision.plugins import registry
+from edgevision.system.credentials import is_address
+from edgevision.system.files import write_file
+from edgevision.system.progress import Progress
+
+#: The file with the metrics, as ``edgevision evaluate --json`` prints them.
+EVALUATION = "evaluation.json"
+
+
+def evaluate_batch(
+    path: Path,
+    named: Sequence[str],
+    folder: Path,
+    on: RunSettings,
+    settings: BatchSettings,
+    *,
+    paths: GroundTruthPaths,
+    groups: GroupSource | None,
+    progress: Progress | None,
+) -> BatchRun:
+    """As `edgevision.batch` with ground truth; raises as it and `edgevision.evaluate`."""
+    if settings.call or settings.top is not None or not settings.input_gate:
+        raise OptionError(
+            "call, top and input_gate are for predictions; an evaluation runs the bundle as it is"
+        )
+    executor = registry().executor(settings.engine)
+    images = _images(named, settings)
+    whole = images if groups is None else images.grouped(groups)
+    distinct = whole.distinct()
+    facts = {
+        "content": "evaluation",
+        "bundle_digest": read_bundle(path).digest,
+        **{"backend": on.backend, "device": on.device, "precision": on.precision},
+        "threads": on.settings.threads,
+    }
+    with RunFolder(folder, facts) as run:
+        measuring = MeasuringOn(executor, settings.workers, on, folder)
+        evaluation = evaluate_on(measuring, path, distinct, on, paths, progress)
+        document = json.dumps(evaluation.to_dict(), indent=2, allow_nan=False)
+        write_file(folder / EVALUATION, document.encode() + b"\n")
+        run.complete({"engine": settings.engine, "images": evaluation.data.images})
+        measuring.forget()
+    used = evaluation.data.images + evaluation.data.copies
+    return BatchRun(
+        *(folder, evaluation.run.bundle_digest or "", len(whole), used, len(whole) - used, 0),
+        reused=measuring.reused,
+        left_out=evaluation.left_out,
+        evaluation=evaluation,
+    )
+
+
+def _images(named: Sequence[str], settings: BatchSettings) -> ImageSet:
+    """The images of the sources: of one folder or archive as `evaluate` has them."""
+    only = named[0]
+    if len(named) == 1 and not is_address(only) and not only.startswith(LIST_MARK):
+        path = Path(only)
+        if path.suffix.lower() == ".zip" or (path.is_dir() and not any(path.glob("*.parquet"))):
+            return ImageSet.open(path)
+    sources = Sources(named, columns_of(settings))
+    contents = []
+    for one in sources.references():
+        name = one.name if one.frame is None else one.name.removesuffix(f"#{one.frame}")
+        where = one.uri if one.frame is None else one.uri.removesuffix(f"#{one.frame}")
+        contents.append(ImageContent(name, where, one.frame, one.place.read, one.label))
+    return set_of_contents(named[0] if len(named) == 1 else f"{named[0]} …", contents, sources.left_out)
