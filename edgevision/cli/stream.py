@@ -48,6 +48,7 @@ from edgevision.preview.address import DEFAULT_HOST, DEFAULT_PORT, address_of
 from edgevision.streaming.policy import WAIT
 from edgevision.streaming.records import OK, STALE, StreamFrame, StreamResult, record_of
 from edgevision.streaming.settings import StreamSettings
+from edgevision.streaming.sources.choice import unaddressed
 from edgevision.streaming.stream import Stream
 from edgevision.streaming.video_writer import VideoWriter, check_video_path
 from edgevision.system.address import Address
@@ -221,7 +222,7 @@ def _free(path: Path | None, option_name: str, overwrite: bool, source: str) -> 
         return OutputState()
     is_source = False
     with suppress(OSError, ValueError):  # one of them is not there, or no path
-        is_source = path.samefile(source)
+        is_source = path.samefile(unaddressed(source))
     if is_source:
         raise OptionError(f"{option_name} {path}: is the source itself; choose another name")
     before = check_folder_of(path, option_name)

@@ -19,7 +19,7 @@ def source_of(source: Any) -> FrameSource:
     Raises:
         OptionError: none does; lists what is accepted.
     """
-    kinds, source = registry().frame_sources(), _unaddressed(source)
+    kinds, source = registry().frame_sources(), unaddressed(source)
     for kind in kinds.values():
         with suppress(Exception):  # of a path that the system refuses, or of the caller's own class
             if kind.recognises(source):
@@ -36,7 +36,7 @@ def open_reader(source: Any, settings: SourceSettings) -> FrameReader:
         StreamError: it cannot be opened.
         MissingRuntimeError: a library that it needs is not installed.
     """
-    kind, source = source_of(source), _unaddressed(source)
+    kind, source = source_of(source), unaddressed(source)
     try:
         return kind.open(source, settings)
     except EdgeVisionError:
@@ -46,7 +46,7 @@ def open_reader(source: Any, settings: SourceSettings) -> FrameReader:
         raise StreamError(f"source '{kind.name}' failed to open {told}") from None
 
 
-def _unaddressed(source: Any) -> Any:
+def unaddressed(source: Any) -> Any:
     """The path of a ``file://`` address, as file managers copy it; any other source as it is."""
     if not isinstance(source, str) or not source.lower().startswith("file://"):
         return source
