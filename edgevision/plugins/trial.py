@@ -90,7 +90,7 @@ def _file(point: EntryPoint, provider: Provider) -> Path | None:
 
 
 def _module_facts(value: str, provider: Provider) -> list[object]:
-    """Values that change with the source of a plugin: all its files, where its author may be at work on it."""
+    """Values that change with the source of a plugin: of all its files, where its author may work on it."""
     package = value.partition(":")[0].partition(".")[0].strip()
     with suppress(Exception):  # there is no such module: the import says so
         spec = find_spec(package)
