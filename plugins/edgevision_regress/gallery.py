@@ -22,7 +22,7 @@ _ROUNDING = 1e-3
 
 
 class Identity(NamedTuple):
-    """What a gallery says of an image.
+    """The answer of a gallery about an image.
 
     Attributes:
         name: of the most similar enrolled image, or `None`: unknown, because none is similar enough.
