@@ -50,12 +50,6 @@ class Gallery:
 
     Raises:
         OptionError: the threshold is no such number.
-
-    Example::
-
-        gallery = Gallery(edgevision.load("faces.evb"), 0.6)
-        gallery.enrol("Ada", "ada1.jpg", "ada2.jpg")
-        print(gallery.identify(frame).name or "unknown")
     """
 
     def __init__(self, model: Embedder, threshold: float) -> None:
