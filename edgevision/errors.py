@@ -45,6 +45,12 @@ exits with 130, and code 1 means an internal error in EdgeVision or in a plugin.
 
 from __future__ import annotations
 
+import re
+
+#: Keras sets messages in bold.
+_TERMINAL_STYLE = re.compile(r"\x1b\[[0-9;]*m")
+_INTRODUCTIONS = ("Exception from", "Exception encountered when calling", "Check '")
+
 _MOST_CHARACTERS = 10_000
 
 
@@ -327,11 +333,12 @@ def install_command(extra: str) -> str:
 
 def first_line(error: BaseException) -> str:
     """The most informative line of a foreign error: C++ runtimes add source paths and stack traces."""
-    lines = [line for line in map(str.strip, str(error).splitlines()) if line]
+    text = _TERMINAL_STYLE.sub("", str(error))
+    lines = [line for line in map(str.strip, text.splitlines()) if line]
     informative = [
         line
         for line in lines
         # A line that ends in a colon only introduces the next one.
-        if not line.startswith(("Exception from", "Check '")) and not line.endswith(":")
+        if not line.startswith(_INTRODUCTIONS) and not line.endswith(":")
     ]
     return (informative or lines or [type(error).__name__])[0]

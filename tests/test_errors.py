@@ -41,6 +41,10 @@ def test_a_missing_runtime_names_the_command_that_installs_it() -> None:
         ("no such operator", "no such operator"),
         ("Exception from src/core.cpp:41:\nCheck 'x' failed at y.cpp:7:\nshape mismatch\n", "shape mismatch"),
         ("it failed:\n  because of this", "because of this"),
+        (
+            "Exception encountered when calling Dense.call().\n\n\x1b[1mbad axis\x1b[0m\n\nArguments",
+            "bad axis",
+        ),
         ("only this:", "only this:"),
         ("", "RuntimeError"),
     ],

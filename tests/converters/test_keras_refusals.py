@@ -146,6 +146,44 @@ def test_a_class_that_keras_does_not_know_is_refused(tmp_path: Path, keras: Any)
             read(tmp_path / name)
 
 
+@pytest.mark.parametrize("trust", [False, True])
+def test_a_function_that_a_file_only_names_is_refused_with_or_without_trust(
+    tmp_path: Path, keras: Any, trust: bool
+) -> None:
+    layers = keras.layers
+    by_name = layers.Lambda(keras.applications.mobilenet_v2.preprocess_input, name="scaled")
+    own = layers.Conv2D(2, 3, activation=own_activation, name="odd")
+    for layer, function in ((by_name, "preprocess_input"), (own, "own_activation")):
+        keras.Sequential([keras.Input((8, 8, 3)), layer]).save(tmp_path / "model.keras")
+        step = rf"load the model with .*\{{'{function}': {function}\}}\), run model\.export"
+        with pytest.raises(
+            SourceError, match=f"layer '{layer.name}' uses the function '{function}'.*{step}"
+        ) as raised:
+            read(tmp_path / "model.keras", trust_source=trust)
+        assert "--trust-source" not in str(raised.value)
+
+
+def own_activation(values: Any) -> Any:
+    """An activation that is not registered with Keras."""
+    return values
+
+
+def test_an_initializer_that_keras_does_not_know_is_refused_with_the_way_out(
+    tmp_path: Path, keras: Any
+) -> None:
+    class Threes(keras.initializers.Initializer):
+        def __call__(self, shape: Any, dtype: Any = None) -> Any:
+            return keras.ops.full(shape, 3.0, dtype)
+
+    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3, kernel_initializer=Threes())]).save(
+        tmp_path / "model.keras"
+    )
+    with pytest.raises(SourceError, match=r"custom class 'Threes'.*model\.export"):
+        read(tmp_path / "model.keras")
+    with pytest.raises(SourceError, match=r"cannot load the model: .*'?Threes.*model\.export"):
+        read(tmp_path / "model.keras", trust_source=True)
+
+
 def test_a_module_that_a_file_names_is_not_imported(tmp_path: Path, trained_file: Path) -> None:
     (tmp_path / "evil_module.py").write_text("raise SystemExit('imported')")
     path = rewritten(trained_file, tmp_path / "evil.keras", module="evil_module", class_name="Evil")

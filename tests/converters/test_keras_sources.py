@@ -142,6 +142,20 @@ def test_names_become_identifiers_that_every_format_accepts(keras: Any, tmp_path
     assert [spec.name for spec in (*source.inputs, *source.outputs)] == ["my_image_1", "flat_out"]
 
 
+def test_layers_and_models_of_any_name_are_read(keras: Any, tmp_path: Path, images: Any) -> None:
+    # With PyTorch or JAX, a layer has any name. TensorFlow takes few for the scopes of its graphs.
+    layers = keras.layers
+    image = keras.Input((SIZE, SIZE, 3), name="Bild 1")
+    x = layers.Conv2D(2, 3, kernel_initializer="ones", name="größe_1")(image)
+    x = layers.Conv2D(2, 3, kernel_initializer="ones", name="größe 1")(x)
+    model = keras.Model(image, layers.Flatten(name="_слой")(x), name="mein Modell")
+    model.save(tmp_path / "named.keras")
+    (outputs,) = read(tmp_path / "named.keras").run({"Bild_1": images}).values()
+    for layer, name in zip((model, *model.layers), "abcde", strict=True):
+        layer.name = name
+    np.testing.assert_allclose(outputs, model(images), rtol=1e-5)
+
+
 def test_an_open_input_size_is_chosen_by_the_caller_or_refused(keras: Any, tmp_path: Path) -> None:
     layers = keras.layers
     keras.Sequential(

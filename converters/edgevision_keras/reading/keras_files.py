@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,13 +13,14 @@ from typing import Any
 
 from edgevision.errors import SourceError
 from edgevision.system.strict_json import JsonError, read_json
+from edgevision_keras.graph.trace import identifier
 from edgevision_keras.libraries import require_keras, require_tensorflow, require_tf_keras
 from edgevision_keras.reading.archives import read_h5_attributes, read_keras_archive, unreadable
 from edgevision_keras.reading.open_model import OpenModel, loaded
 from edgevision_keras.reading.packages import is_installed, package_of
 from edgevision_keras.reading.preprocessor import stated_preprocessing
 from edgevision_keras.reading.recognition import architecture_beside, rebuilding
-from edgevision_keras.reading.safety import check_config, entries
+from edgevision_keras.reading.safety import check_config, entries, layer_name
 
 #: Classes that Keras 2 uses to rebuild a graph, and that are not among its public layers.
 _GRAPH_CLASSES = frozenset(
@@ -28,11 +30,17 @@ _GRAPH_CLASSES = frozenset(
     )
 )
 _KERAS_PACKAGES = ("keras", "tf_keras", "builtins")
+#: Where Keras 3 looks for a function that a file names: an activation, say.
+_FUNCTION_MODULES = (
+    *("activations", "constraints", "initializers", "losses", "metrics", "optimizers", "regularizers"),
+)
 _KERAS_2, _KERAS_3 = 2, 3
+_SCOPE_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
+_EXPORT = "run model.export('DIR'), and convert that directory"
 _OTHER_LIBRARIES = {
     "TorchModuleWrapper": ("PyTorch", "rebuild that part of the model with layers of Keras"),
-    "JaxLayer": ("JAX", "where JAX is installed, run model.export('DIR'), and convert that directory"),
-    "FlaxLayer": ("JAX", "where JAX is installed, run model.export('DIR'), and convert that directory"),
+    "JaxLayer": ("JAX", f"where JAX is installed, {_EXPORT}"),
+    "FlaxLayer": ("JAX", f"where JAX is installed, {_EXPORT}"),
 }
 #: The package that the layers of `edgevision_keras.training` are registered in.
 _OWN_PACKAGE = "edgevision>"
@@ -82,10 +90,12 @@ def _open_config(
     """Rebuild a model with the generation of Keras that wrote it: Keras 3 misreads some layers of Keras 2."""
     _check_not_quantized(config, path)
     _check_runs_in_tensorflow(config, path)
-    if not trust_source:
-        check_config(config, path)
     generation = _KERAS_3 if version.startswith("3") else _KERAS_2
     keras = require_keras() if generation == _KERAS_3 else require_tf_keras()
+    # Before the code of a Lambda is refused: one that only names its function has none to trust.
+    _check_functions_known(config, keras, path)
+    if not trust_source:
+        check_config(config, path)
     if generation == _KERAS_3 and is_trained_for_int8(config):
         importlib.import_module("edgevision_keras.training")  # registers its layers
     classes = _imported_classes(config, keras, imports)
@@ -97,6 +107,7 @@ def _open_config(
             path,
             f"Keras {version or 'of an unknown version'}",
             lambda: keras.models.load_model(file, custom_objects=classes, compile=False, **options),
+            next_step=f"in the program that trained it, {_EXPORT}",
         )
     opened = _keras_model(path, model, f"Keras {generation} {suffix} file", keras.__name__)
     return replace(opened, preprocessing=stated_preprocessing(config))
@@ -166,12 +177,12 @@ def _modules_of(entry: Mapping[str, Any], imports: Sequence[str]) -> Iterator[An
 
 def _check_classes_known(config: Any, keras: Any, classes: Mapping[str, Any], path: Path) -> None:
     """Refuse classes that Keras does not know, before it imports modules that a file names."""
-    described = dict(config) if isinstance(config, Mapping) else {}
-    described.pop("compile_config", None)  # not read
+    described = _without_compilation(config)
     layers = {id(layer) for layer in _layers(described)}
     for entry in entries(described):
         name, module = str(entry["class_name"]), entry.get("module")
-        if module is None and id(entry) not in layers:
+        # Keras 3 names no module for an initializer, say, that a program defines itself.
+        if module is None and id(entry) not in layers and entry.get("registered_name") in (None, "Custom"):
             continue
         if (
             str(module).partition(".")[0] in _KERAS_PACKAGES
@@ -179,8 +190,40 @@ def _check_classes_known(config: Any, keras: Any, classes: Mapping[str, Any], pa
             or _is_registered(entry, keras)
         ):
             continue
-        if module is not None or not (hasattr(keras.layers, name) or name in _GRAPH_CLASSES):
-            raise SourceError(f"{path}: {_unknown(entry, id(entry) in layers)}")
+        is_layer = id(entry) in layers
+        if module is not None or not (is_layer and (hasattr(keras.layers, name) or name in _GRAPH_CLASSES)):
+            raise SourceError(f"{path}: {_unknown(entry, is_layer)}")
+
+
+def _check_functions_known(config: Any, keras: Any, path: Path) -> None:
+    """Refuse functions that a file of Keras 3 only names, and that Keras does not know."""
+    for layer in reversed(list(_layers(_without_compilation(config)))):
+        for entry in entries(layer):
+            name = entry.get("config")
+            if entry["class_name"] != "function" or not isinstance(name, str):
+                continue
+            modules = (getattr(keras, module, None) for module in _FUNCTION_MODULES)
+            known = any(hasattr(module, name) for module in modules)
+            if not known and keras.saving.get_registered_object(name) is None:
+                raise SourceError(f"{path}: layer '{layer_name(layer)}' uses {_unknown_function(name)}")
+
+
+def _unknown_function(name: str) -> str:
+    own_name = name.rpartition(">")[2]
+    unknown = f"the function '{own_name}', which Keras does not know and the file does not contain"
+    export = (
+        "where it is defined, load the model with keras.models.load_model(FILE, "
+        f"custom_objects={{'{name}': {own_name}}}), {_EXPORT}"
+    )
+    package = package_of(None, name)
+    return f"{unknown}; {export if package is None else _of_package(package, export)}"
+
+
+def _without_compilation(config: Any) -> dict[str, Any]:
+    """A configuration without losses and metrics, which are not read."""
+    described = dict(config) if isinstance(config, Mapping) else {}
+    described.pop("compile_config", None)
+    return described
 
 
 def _is_registered(entry: Mapping[str, Any], keras: Any) -> bool:
@@ -195,20 +238,25 @@ def _unknown(entry: Mapping[str, Any], is_layer: bool) -> str:
     package = package_of(entry.get("module"), entry.get("registered_name") or entry["class_name"])
     name = str(entry["class_name"]).rpartition(">")[2]
     unknown = f"{what} of the custom class '{name}', which Keras does not know"
-    export = "where the class is defined, run model.export('DIR'), and convert that directory"
+    export = f"where the class is defined, {_EXPORT}"
     if package is None:
         return (
             f"{unknown}; pass --import PACKAGE if an installed package defines it; where your process has "
             f"registered it with Keras, convert there with source_limits=None; else, {export}"
         )
+    return f"{unknown}; {_of_package(package, export)}"
+
+
+def _of_package(package: str, export: str) -> str:
+    """The next step for what a package defines."""
     if is_installed(package):
         return (
-            f"{unknown}; the package {package} defines it: if you trust that package, pass --import "
-            f"{package} (imports=['{package}'])"
+            f"the package {package} defines it: if you trust that package, pass --import {package} "
+            f"(imports=['{package}'])"
         )
     return (
-        f"{unknown}; the module {package} defines it, which is not an installed package here: install it "
-        f"and pass --import {package}, or, {export}"
+        f"the module {package} defines it, which is not an installed package here: install it and pass "
+        f"--import {package}, or, {export}"
     )
 
 
@@ -236,6 +284,7 @@ def _keras_model(path: Path, model: Any, description: str, library: str) -> Open
     flattened = list(model._flatten_layers()) if hasattr(model, "_flatten_layers") else model.layers
     for layer in flattened:
         _unroll(layer)
+    _name_scopes(flattened)
 
     def call(tensors: Mapping[str, Any]) -> Any:
         return _with_declared_shapes(model(_packed(model, list(tensors.values())), training=False), model)
@@ -270,6 +319,20 @@ def _unroll(layer: Any) -> None:
             # LSTM and GRU of Keras 2 otherwise choose between two loops when they run.
             if hasattr(each, "_could_use_gpu_kernel"):
                 each._could_use_gpu_kernel = False
+
+
+def _name_scopes(layers: Sequence[Any]) -> None:
+    """Give layers names that TensorFlow takes for scopes: with PyTorch or JAX, Keras takes any."""
+    taken = {layer.name for layer in layers}
+    for layer in layers:
+        if not _SCOPE_NAME.fullmatch(layer.name):
+            name = unused = identifier(layer.name, "layer")
+            number = 0
+            while unused in taken:
+                number += 1
+                unused = f"{name}_{number}"
+            taken.add(unused)
+            layer.name = unused
 
 
 def _packed(model: Any, tensors: list[Any]) -> Any:

@@ -38,19 +38,20 @@ class OpenModel:
     preprocessing: StatedPreprocessing | None = None
 
 
-def loaded(path: Path, reader: str, load: Callable[[], Any]) -> Any:
+def loaded(path: Path, reader: str, load: Callable[[], Any], next_step: str = "") -> Any:
     """The result of `load`, with errors of any class, which Keras and TensorFlow raise for a damaged file.
 
     Raises:
-        SourceError: names `path`, the library `reader`, and the cause.
+        SourceError: names `path`, the library `reader`, the cause, and `next_step`.
     """
     try:
         return load()
     except EdgeVisionError:
         raise
     except Exception as error:
+        cause = first_line(_innermost(error)).rstrip(".")
         raise SourceError(
-            f"{path}: {reader} cannot load the model: {first_line(_innermost(error))}"
+            f"{path}: {reader} cannot load the model: {cause}" + (f"; {next_step}" if next_step else "")
         ) from error
 
 

@@ -112,7 +112,7 @@ def check_config(config: Any, path: Path) -> None:
     for entry in entries(config):
         kind = str(entry["class_name"]).rpartition(">")[2]
         if kind in _CODE_CLASSES or (kind == "TFOpLambda" and not _computes(entry)):
-            raise _untrusted(path, f"layer '{_layer_name(entry)}' ({kind}) contains code")
+            raise _untrusted(path, f"layer '{layer_name(entry)}' ({kind}) contains code")
 
 
 def check_operations(graph: Any, path: Path, skipped: Iterable[str] = ()) -> None:
@@ -177,7 +177,8 @@ def _computes(entry: Mapping[str, Any]) -> bool:
     return function.startswith(_COMPUTING) or function in _COMPUTING_NAMES
 
 
-def _layer_name(entry: Mapping[str, Any]) -> str:
+def layer_name(entry: Mapping[str, Any]) -> str:
+    """The name of a serialized layer, or its class where it has none."""
     inner = entry.get("config")
     return str(inner["name"]) if isinstance(inner, Mapping) and "name" in inner else str(entry["class_name"])
 
