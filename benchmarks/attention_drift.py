@@ -36,8 +36,8 @@ TARGETS = {"raspberry-pi-5": "tflite", "intel-cpu": "openvino", "onnx-cpu": "onn
 CALIBRATION, EVALUATION = 200, 500
 SIDE = 96
 HEADER = (
-    "| network | runtime | images | runs | drift | overlap of the top 10 % | drift of other masks | moved "
-    "| CPU s a map |\n|" + " --- |" * 9
+    "| network | model | images | runs | drift | overlap of the top 10 % | ahead of random maps: insertion "
+    "| deletion | CPU s a map |\n|" + " --- |" * 9
 )
 
 
@@ -77,7 +77,7 @@ def main(images: int, runs: int, names: tuple[str, ...]) -> None:
 
 
 def rows(case: Case, folder: Path, attention: AttentionSpecification) -> list[str]:
-    """Convert a network, and describe each of its artifacts."""
+    """Convert a network, and describe each of its artifacts, and other maps of its source."""
     bundle = folder / f"{case.name}.evb"
     evidence = edgevision.convert(
         case.source,
@@ -97,11 +97,17 @@ def rows(case: Case, folder: Path, attention: AttentionSpecification) -> list[st
         drift = result.attention
         assert drift is not None  # noqa: S101 - as above
         seconds = seconds_of_a_map(bundle, result.backend, image, round(source.runs))
+        ahead = drift.faithfulness
         found.append(
-            f"| {case.name} | {result.backend} | {source.images} of {source.sampled} | {source.runs:.0f} "
-            f"| {drift.drift} | {drift.overlap} | {source.noise} | {drift.verdict(source.noise)} "
+            f"| {case.name} | {result.backend} int8 | {source.images} of {source.sampled} "
+            f"| {source.runs:.0f} | {drift.drift} | {drift.overlap} | {ahead.insertion} | {ahead.deletion} "
             f"| {seconds:.2f} |"
         )
+    ahead = source.faithfulness
+    found.append(f"| {case.name} | source | | | | | {ahead.insertion} | {ahead.deletion} | |")
+    overlaps = [str(source.noise_overlap), *("" for _ in source.other_maps)]
+    for (name, other), overlap in zip(source.other_maps, overlaps, strict=False):
+        found.append(f"| {case.name} | {name} | | | {other} | {overlap} | | | |")
     return found
 
 

@@ -1,9 +1,9 @@
-"""Images per second of `edgevision batch` on workers of Ray, beside the local executor; cost of a restart.
+"""Images per second of `edgevision batch` on workers of Ray and on the local executor; the cost of a restart.
 
     python benchmarks/batch.py BUNDLE FOLDER [--workers 1 2 4] [--rounds 3]
 
-Every run writes a table of its own, in JSON lines, and all kinds take turns. A restart is a run that finds
-every row there, or one that goes on at half of the images.
+Every run writes a table of its own, in JSON lines, and all kinds take turns. A restart finds every row there,
+or goes on at half of the images.
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ class ExportedModel:
         inputs, outputs: its tensors.
         decoder: of a detector's outputs; `None` for other tasks.
         graph: opens the artifact for operations to be appended; `None` if no backend of its format can.
+        name: of the bundle, without its suffix.
+        backends: those that the artifact was converted for or measured on.
     """
 
     id: str
@@ -39,6 +41,8 @@ class ExportedModel:
     outputs: tuple[TensorSpec, ...]
     decoder: Decoder | None = None
     graph: Callable[[], EditableGraph] | None = None
+    name: str = "model"
+    backends: tuple[str, ...] = ()
 
     @property
     def input_size_wh(self) -> tuple[int, int]:
@@ -63,12 +67,14 @@ class ExportedFiles:
         description: of the exported network, to be written into it; `None` if it has one already.
         others: name -> content of further files, such as a reader's configuration.
         notes: what the caller must know, in sentences.
+        folder: below the output, for the files of the network; empty for the output itself.
     """
 
     artifact: Artifact
     description: ModelDescription | None = None
     others: Mapping[str, bytes] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    folder: str = ""
 
 
 class ExportFormat(Protocol):

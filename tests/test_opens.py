@@ -66,6 +66,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     # what the package itself carries
     "edgevision/reporting/page.py": {"read_text": "the package's own style sheet"},
     "edgevision/preview/app.py": {"read_bytes": "the package's own page"},
+    "edgevision/serving/app.py": {"read_bytes": "the package's own OpenAPI document"},
     # metadata of installed packages, read by importlib
     "converters/edgevision_keras/reading/packages.py": {"read_text": "of importlib.metadata"},
     # a method of ours with this name, and objects of a store, by its library

@@ -16,7 +16,7 @@ from edgevision.batching.results import ResultTable
 from edgevision.batching.rows import UNCHANGED
 from edgevision.batching.run_folder import RunFolder
 from edgevision.batching.settings import BatchRun, BatchSettings, columns_of
-from edgevision.batching.sources import Sources
+from edgevision.batching.sources import LIST_MARK, Sources
 from edgevision.batching.table_forms import table_form
 from edgevision.batching.units import running
 from edgevision.datasets.groups import GroupSource
@@ -26,7 +26,7 @@ from edgevision.evaluation.open_model import RunSettings
 from edgevision.plugins import registry
 from edgevision.streaming.records import ABSTAINED, FAILED, OK
 from edgevision.system.arguments import callback, flag, instance, one_path, sequence
-from edgevision.system.credentials import without_credentials
+from edgevision.system.credentials import is_address, without_credentials
 from edgevision.system.in_order import in_blocks
 from edgevision.system.progress import Progress, no_progress
 from edgevision.system.shown import shown
@@ -168,8 +168,10 @@ def _named(sources: Any) -> list[str]:
     for source in sequence(sources, "sources", "paths or URLs"):
         if not isinstance(source, (str, os.PathLike)) or not os.fspath(source):
             raise OptionError(f"sources: expected paths or URLs, got {shown(source)}")
-        path = os.fspath(source)
-        named.append(str(path) if isinstance(path, str) else os.fsdecode(path))
+        text = os.fsdecode(source)
+        if not is_address(text):
+            one_path(text.removeprefix(LIST_MARK), "sources")
+        named.append(text)
     if not named:
         raise OptionError("sources: expected at least one path or URL, got none")
     return named

@@ -50,6 +50,7 @@ COMMANDS = {
     "report": "Write the evidence of a bundle as one HTML page.",
     "sbom": "List what a bundle is made of, and the libraries that it loads.",
     "selftest": "Check a bundle's known answers on this machine.",
+    "serve": "Answer for models over HTTP, by the Open Inference Protocol.",
     "sign": "Sign a bundle with a local key.",
     "stream": "Run a model on a camera, a video or a network stream.",
     "targets": "List the device profiles that a model can be converted for.",

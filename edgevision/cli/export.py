@@ -47,7 +47,7 @@ def command(
 ) -> None:
     """Write a model of BUNDLE in the form that another program expects.
 
-    PROGRAM is frigate, mediapipe, openvino-model-api, or one that a plugin adds.
+    PROGRAM is frigate, mediapipe, openvino-model-api, ovms, triton, or one that a plugin adds.
 
     The result is run on the bundle's known images, and written only if it gives the bundle's answers.
     """

@@ -51,6 +51,7 @@ from edgevision.system.in_order import in_order
 from edgevision.tasks.batches import each_or_all, pays
 from edgevision.tasks.image_model import ImageModel
 from edgevision.tasks.kind import TaskKind, kind_of
+from edgevision.tasks.result_document import gate_of_single_images, result_document
 
 Result = Any
 Network = ImageModel[Any]
@@ -146,7 +147,16 @@ def command(
         set_abstentions(network, arguments)
         log = AnswerLog(journal, network)
         predict, mapping = _predictor(network, arguments), network.preprocessing.mapping
-        work = partial(_results, kind_of(network.task), predict, _gate_of(network), copies, mapping, top, log)
+        work = partial(
+            _results,
+            kind_of(network.task),
+            predict,
+            gate_of_single_images(network),
+            copies,
+            mapping,
+            top,
+            log,
+        )
         lines = partial(_json_lines if as_json else _lines, network, top)
         blocks = image_blocks(files, pays(network.session, network.preprocessing.size_wh))
         with in_order(work, blocks, workers) as rows:
@@ -218,15 +228,6 @@ def _predictor(network: Network, arguments: dict[str, Any]) -> Predict:
         return results
 
     return predict
-
-
-def _gate_of(network: Network) -> Callable[[Frame], str]:
-    """Why an image is not answered, or an empty text."""
-    if network.input_gate is None:  # its module is not imported
-        return lambda frame: ""
-    from edgevision.imaging.gate import still_image_gate
-
-    return still_image_gate(network.input_gate, network.preprocessing.mapping)
 
 
 def _results(
@@ -346,16 +347,10 @@ def _echo_lines(lines: Sequence[str]) -> None:
 
 
 def _json_lines(network: Network, top: int, row: Row, result: Result) -> Iterable[str]:
-    session = network.session
-    run: dict[str, Any] = {"bundle_digest": network.bundle_digest} if network.bundle_digest else {}
-    run |= {"backend": session.backend, "device": session.device, "precision": session.precision}
-    document = result.to_dict(top) if kind_of(network.task).ranks_classes else result.to_dict()
-    abstention = getattr(result, "abstention", "")
-    if abstention:
-        document = {"status": f"{ABSTAINED}: {abstention}", **document}
     saved = {} if row.saved is None else {"saved": str(row.saved)}
     at = {} if row.presentation_s is None else {"presentation_s": round(row.presentation_s, 6)}
-    yield json.dumps({"image": row.name, **at, **run, **document, **saved})
+    document = result_document(network, result, top)
+    yield json.dumps({"image": row.name, **at, **document, **saved})
 
 
 def _lines(network: Network, top: int, row: Row, result: Result) -> Iterable[str]:

@@ -44,12 +44,13 @@ from edgevision.imaging.pixels import Pixels
 from edgevision.imaging.view import viewable
 from edgevision.observation import StreamEvent
 from edgevision.observing.observe import observe
-from edgevision.preview.address import DEFAULT_HOST, DEFAULT_PORT, Address, address_of
+from edgevision.preview.address import DEFAULT_HOST, DEFAULT_PORT, address_of
 from edgevision.streaming.policy import WAIT
 from edgevision.streaming.records import OK, STALE, StreamFrame, StreamResult, record_of
 from edgevision.streaming.settings import StreamSettings
 from edgevision.streaming.stream import Stream
 from edgevision.streaming.video_writer import VideoWriter, check_video_path
+from edgevision.system.address import Address
 from edgevision.system.files import LineFile, OutputState, check_folder_of
 from edgevision.tasks.image_model import ImageModel
 from edgevision.tasks.kind import kind_of

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 @hookimpl
 def edgevision_export_formats() -> list[ExportFormat]:
-    """The form that Frigate expects, which several backends' formats can have."""
+    """The forms of programs that run several backends' formats."""
     # Imported here: `edgevision --help` asks plugins for commands, and must not import numpy.
     from edgevision.exporting.frigate import Frigate
+    from edgevision.exporting.ovms import OpenVINOModelServer
+    from edgevision.exporting.triton import Triton
 
-    return [Frigate()]
+    return [Frigate(), Triton(), OpenVINOModelServer()]

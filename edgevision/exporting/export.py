@@ -148,12 +148,25 @@ def exported_model(bundle: Bundle, entry: ArtifactEntry, plugins: Registry) -> E
         if isinstance(backend, GraphFormat):
             graph = partial(backend.editable_graph, artifact)
             break
-    return ExportedModel(entry.id, artifact, description, entry.inputs, entry.outputs, decoder, graph)
+    return ExportedModel(
+        entry.id,
+        artifact,
+        description,
+        entry.inputs,
+        entry.outputs,
+        decoder,
+        graph,
+        bundle.path.absolute().stem,
+        tuple(entry.backends),
+    )
 
 
 def _placed(output: Path, made: ExportedFiles) -> Mapping[Path, bytes]:
     """Path -> content: of a single network file at `output` itself, of everything else in that folder."""
-    files = {**made.artifact.files, **made.others}
+    below = {
+        f"{made.folder}/{name}" if made.folder else name: one for name, one in made.artifact.files.items()
+    }
+    files = {**below, **made.others}
     main = made.artifact.name
     if output.suffix and output.suffix.lower() == Path(main).suffix and not made.others:
         check_folder_of(output, "-o")

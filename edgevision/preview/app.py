@@ -16,10 +16,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgevision.errors import EdgeVisionError, OptionError, first_line
-from edgevision.preview.address import Address
 from edgevision.preview.frozen import FrozenFrames
 from edgevision.preview.guard import Guard
 from edgevision.preview.live import Live
+from edgevision.system.address import Address
 from edgevision.system.strict_json import JsonError, read_json
 
 #: Files of the page: address -> (name, type).

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edgevision.preview.address import Address
+from edgevision.system.address import Address
 
 #: Nothing but the page's own files; no other site may frame, embed or read it.
 HEADERS: Mapping[str, str] = {

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from edgevision.errors import MissingRuntimeError, OptionError
-from edgevision.preview.address import Address
+from edgevision.errors import MissingRuntimeError
 from edgevision.preview.frozen import Explain, FrozenFrames
 from edgevision.preview.live import Live
+from edgevision.system.address import Address, listening_on
 
 _TOKEN_BYTES = 16
 #: Connections at once: of viewers, and of their other requests.
@@ -50,7 +49,7 @@ def served(
         from edgevision.preview.app import application
     except ImportError as error:
         raise MissingRuntimeError("serve", f"--preview: {error.name or error} is not installed") from error
-    with _bound(address) as listening:
+    with listening_on(address, "--preview") as listening:
         address = address._replace(port=listening.getsockname()[1])
         token = None if address.is_loopback else secrets.token_urlsafe(_TOKEN_BYTES)
         config = uvicorn.Config(
@@ -77,26 +76,3 @@ def served(
             live.ended = True
             server.should_exit = True
             thread.join(_END_S)
-
-
-@contextmanager
-def _bound(address: Address) -> Iterator[socket.socket]:
-    """A socket that listens: bound here, so that what is wrong is told before the stream begins."""
-    try:
-        found = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-    except OSError as error:
-        raise OptionError(f"--preview: {address.host} is not a known host: {error.strerror}") from error
-    family, kind, protocol, _, name = found[0]
-    with socket.socket(family, kind, protocol) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind(name)
-            listening.listen()
-        except OSError as error:
-            raise OptionError(
-                f"--preview: cannot listen on {address.host} port {address.port}: {error.strerror}; choose "
-                "another port, such as --preview 0 for any that is free"
-            ) from error
-        yield listening

@@ -17,11 +17,11 @@ import numpy as np
 
 from edgevision.drawing.results import draw_detections
 from edgevision.imaging.pixels import Pixels
-from edgevision.preview.address import Address
 from edgevision.preview.card import card_of
 from edgevision.preview.frozen import explain_of
 from edgevision.preview.live import Live
 from edgevision.preview.server import served
+from edgevision.system.address import Address
 from edgevision.testing import fake_detector
 
 OBJECTS = [("cat", 0.9, (4.0, 4.0, 60.0, 40.0)), ("<b>dog</b>", 0.4, (70.0, 20.0, 120.0, 90.0))]

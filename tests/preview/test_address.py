@@ -7,7 +7,8 @@ import socket
 import pytest
 
 from edgevision.errors import OptionError
-from edgevision.preview.address import Address, address_of
+from edgevision.preview.address import address_of
+from edgevision.system.address import Address
 
 
 @pytest.mark.parametrize(

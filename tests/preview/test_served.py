@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edgevision.errors import MissingRuntimeError, OptionError
-from edgevision.preview.address import Address
+from edgevision.system.address import Address
 
 pytest.importorskip("starlette", reason="needs the extra `serve`")
 pytest.importorskip("uvicorn", reason="needs the extra `serve`")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -232,7 +233,31 @@ def test_a_command_contacts_nobody_and_writes_only_what_it_was_told_to(
 
 
 def test_every_command_is_traced() -> None:
-    assert set(cli.COMMANDS) == {words[0] for words, _ in COMMANDS} | WITH_TENSORFLOW
+    assert set(cli.COMMANDS) == {words[0] for words, _ in COMMANDS} | WITH_TENSORFLOW | {"serve"}
+
+
+#: ``edgevision serve``, which a signal ends a second after it began to listen.
+_SERVE = """
+import os, signal, sys, threading
+from edgevision import cli
+from edgevision.cli import serve
+told = serve._told
+def told_and_ended(*arguments):
+    told(*arguments)
+    threading.Timer(1, os.kill, [os.getpid(), signal.SIGTERM]).start()
+serve._told = told_and_ended
+sys.argv = ["edgevision", "serve", "tiny.evb", "--port", "0", "--backend", "tflite"]
+cli.main()
+"""
+
+
+def test_a_server_contacts_nobody_and_writes_nothing(folder: Path) -> None:
+    pytest.importorskip("uvicorn", reason="needs the extra `serve`")
+    trace = traced([sys.executable, "-c", _SERVE], folder)
+    assert "serving on http://127.0.0.1:" in trace.output
+    assert trace.contacts == [], trace.output
+    assert outside(trace, folder) == [], trace.output
+    assert trace.code == 128 + signal.SIGTERM, trace.output
 
 
 @pytest.mark.convert
