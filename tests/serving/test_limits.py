@@ -206,6 +206,17 @@ def test_one_connection_too_many_ends_the_oldest_that_is_idle(bundle: Path) -> N
             connection.close()
 
 
+def test_of_many_connections_at_once_only_as_many_stay(bundle: Path) -> None:
+    with running(bundle, settings=ServeSettings(connections=3)) as server:
+        many = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(50)]
+        for connection in many[:-3]:
+            assert _all_of(connection) == b""
+        many[-1].sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert many[-1].recv(1000).startswith(b"HTTP/1.1 200")
+        for connection in many:
+            connection.close()
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
