@@ -83,7 +83,7 @@ class _Server:
     def __init__(self, models: ServedModels, settings: ServeSettings) -> None:
         self._models = models
         self._settings = settings
-        self._intake = Intake(settings.max_body_bytes, settings.body_s)
+        self._intake = Intake(settings.max_body_bytes, settings.body_s, settings.queue)
         self._metrics = ServeMetrics(models)
         self._openapi = files("edgevision.serving").joinpath("openapi.json").read_bytes()
 

@@ -145,7 +145,8 @@ class BatchingQueue:
             thread.join(None if end_s is None else max(0.0, end_s - time.monotonic()))
 
     def _leave(self, done: Future[Any]) -> None:
-        self.in_progress -= 1
+        with self._changed:
+            self.in_progress -= 1
 
     def _work(self) -> None:
         while jobs := self._next():

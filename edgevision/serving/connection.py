@@ -42,7 +42,10 @@ def bounded_protocol(most: int, answer_s: float) -> type[H11Protocol]:
             if len(self.connections) > most:
                 idle = [one for one in self.connections if isinstance(one, BoundedProtocol) and one.is_idle]
                 # This one is idle, too, and the newest.
-                min(idle, key=lambda one: one._idle_since_s).transport.abort()
+                oldest = min(idle, key=lambda one: one._idle_since_s)
+                oldest.transport.abort()
+                # Now, and not when it is lost: of many that come at once each ends another one.
+                self.connections.discard(oldest)
             self._timer = self.loop.call_later(_LOOK_S, self._look)
 
         def connection_lost(self, exc: Exception | None) -> None:

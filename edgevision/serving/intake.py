@@ -21,12 +21,15 @@ class Intake:
     Args:
         most_bytes: of one request.
         seconds: in which it must have arrived.
+        most_at_once: requests that are being read, which no queue counts yet.
     """
 
-    def __init__(self, most_bytes: int, seconds: float) -> None:
+    def __init__(self, most_bytes: int, seconds: float, most_at_once: int) -> None:
         self._most_bytes = most_bytes
         self._left_bytes = _LARGEST_AT_ONCE * most_bytes
         self._seconds = seconds
+        self._most_at_once = most_at_once
+        self._reading = 0
 
     @asynccontextmanager
     async def body(self, request: Request, most_bytes: int) -> AsyncIterator[bytes]:
@@ -47,14 +50,19 @@ class Intake:
             raise RefusedError(400, "Content-Length: expected a number of bytes", close=True)
         if int(stated) > most:
             raise _too_large(most)
+        if self._reading >= self._most_at_once:
+            raise RefusedError(429, "too many requests arrive at the same time", retry_after_s=1)
         parts: list[bytes] = []
         taken = 0
         try:
+            self._reading += 1
             try:
                 await asyncio.wait_for(self._read(request, most, parts), self._seconds)
             except asyncio.TimeoutError:
                 text = f"the request did not arrive within {self._seconds:g} s"
                 raise RefusedError(408, text, close=True) from None
+            finally:
+                self._reading -= 1
             taken = sum(map(len, parts))
             body = b"".join(parts)
             parts.clear()  # it would be in memory twice

@@ -10,6 +10,9 @@ from edgevision.serving.settings import ServeSettings
 from edgevision.serving.token import new_token
 from edgevision.system.address import Address, listening_on
 
+#: Connections that the system keeps until they are accepted, all of them at once.
+_BACKLOG = 128
+
 
 def serve(
     models: ServedModels,
@@ -51,6 +54,7 @@ def serve(
             log_level="critical",
             access_log=False,
             server_header=False,
+            backlog=_BACKLOG,
             timeout_keep_alive=KEPT_ALIVE_S,
             timeout_graceful_shutdown=grace_s,  # type: ignore[arg-type]  # passed on to asyncio
         )

@@ -22,7 +22,8 @@ class ServeSettings:
         max_batch: rows of one request, and of requests that are run together, at most.
         max_delay_ms: milliseconds that a request waits for others to be run with, at most; 0 runs it as soon
             as a slot is free, together with those that wait by then.
-        queue: requests that wait for a slot of one model, at most; more are refused with 429.
+        queue: requests that wait for a slot of one model, at most, and that are being read at the same time;
+            more are refused with 429.
         slots: inferences of one model at the same time; `None` is as many as fit on the cores, and one on
             another device.
         request_s: seconds for a request in all, after which it is refused with 503.

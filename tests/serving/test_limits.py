@@ -148,6 +148,24 @@ def test_many_large_bodies_at_once_do_not_fill_the_memory(bundle: Path) -> None:
         assert got.status == 400  # it is no image; there is room again
 
 
+def test_no_more_requests_are_read_at_once_than_may_wait(bundle: Path) -> None:
+    with running(bundle, settings=ServeSettings(queue=2)) as server:
+        head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{{".encode()
+        slow = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(2)]
+        for connection in slow:
+            connection.sendall(head)
+        body = asked(server)
+        got = ask(server, INFER, body)
+        while got.status == 200:  # until theirs have arrived
+            got = ask(server, INFER, body)
+        assert (got.status, got.headers["retry-after"]) == (429, "1")
+        for connection in slow:
+            connection.close()
+        while got.status == 429:
+            got = ask(server, INFER, body)
+        assert got.status == 200
+
+
 def test_a_head_that_comes_too_slowly_is_not_waited_for(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +203,17 @@ def test_one_connection_too_many_ends_the_oldest_that_is_idle(bundle: Path) -> N
         assert ask(server, "/v2/health/live").status == 200
         assert _all_of(idle[0]) == b""
         for connection in idle:
+            connection.close()
+
+
+def test_of_many_connections_at_once_only_as_many_stay(bundle: Path) -> None:
+    with running(bundle, settings=ServeSettings(connections=3)) as server:
+        many = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(50)]
+        for connection in many[:-3]:
+            assert _all_of(connection) == b""
+        many[-1].sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert many[-1].recv(1000).startswith(b"HTTP/1.1 200")
+        for connection in many:
             connection.close()
 
 
