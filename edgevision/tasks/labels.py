@@ -123,7 +123,7 @@ def check_label_count(labels: Sequence[str], classes: int, where: str = "") -> N
 
 
 def parts_hint(folders: Sequence[str]) -> str:
-    """The argument to pass instead of a data set of several parts, for a message; empty for folders of classes.
+    """The argument for one of the parts of a data set, for a message; empty for folders of classes.
 
     Args:
         folders: names of the folders of a set.
