@@ -192,7 +192,7 @@ def _check_classes_known(config: Any, keras: Any, classes: Mapping[str, Any], pa
     for entry in entries(described):
         name, module = str(entry["class_name"]), entry.get("module")
         # Keras 3 names no module for an initializer, say, that a program defines itself.
-        if module is None and id(entry) not in layers and entry.get("registered_name") in (None, "Custom"):
+        if module is None and id(entry) not in layers and not entry.get("registered_name"):
             continue
         if (
             str(module).partition(".")[0] in _KERAS_PACKAGES
@@ -210,12 +210,20 @@ def _check_functions_known(config: Any, keras: Any, path: Path) -> None:
     for layer in reversed(list(_layers(_without_compilation(config)))):
         for entry in entries(layer):
             name = entry.get("config")
-            if entry["class_name"] != "function" or not isinstance(name, str):
-                continue
-            modules = (getattr(keras, module, None) for module in _FUNCTION_MODULES)
-            known = any(hasattr(module, name) for module in modules)
-            if not known and keras.saving.get_registered_object(name) is None:
+            is_named = entry["class_name"] == "function" and entry.get("module") == "builtins"
+            if is_named and isinstance(name, str) and not _knows_function(keras, name):
                 raise SourceError(f"{path}: layer '{layer_name(layer)}' uses {_unknown_function(name)}")
+
+
+def _knows_function(keras: Any, name: str) -> bool:
+    modules = (getattr(keras, module, None) for module in _FUNCTION_MODULES)
+    if (
+        any(hasattr(module, name) for module in modules)
+        or keras.saving.get_registered_object(name) is not None
+    ):
+        return True
+    # Keras 3.6 and older left out the package.
+    return any(known.endswith(f">{name}") for known in keras.saving.get_custom_objects())
 
 
 def _unknown_function(name: str) -> str:
@@ -294,7 +302,8 @@ def _keras_model(path: Path, model: Any, description: str, library: str) -> Open
     flattened = _flattened(model)
     for layer in flattened:
         _unroll(layer)
-    _name_scopes(flattened)
+    if library == "keras":
+        _name_scopes(flattened)
 
     def call(tensors: Mapping[str, Any]) -> Any:
         return _with_declared_shapes(model(_packed(model, list(tensors.values())), training=False), model)
@@ -337,7 +346,7 @@ def _unroll(layer: Any) -> None:
 
 
 def _name_scopes(layers: Sequence[Any]) -> None:
-    """Give layers names that TensorFlow takes for scopes: with PyTorch or JAX, Keras takes any."""
+    """Give layers of Keras 3 names that TensorFlow takes for scopes: with PyTorch or JAX, Keras takes any."""
     taken = {layer.name for layer in layers}
     for layer in layers:
         if not _SCOPE_NAME.fullmatch(layer.name):
