@@ -3,6 +3,7 @@
     python benchmarks/reliability.py                          every row, as often as its tests do it
     python benchmarks/reliability.py --times 10 --seed 7      ten times as often, with other cases
     python benchmarks/reliability.py --row exit --row fork    some rows; the others keep their last result
+    python benchmarks/reliability.py --row graphs --again     the cases alone that escaped in it
 
 Each row keeps its last result in ``benchmarks/reliability.jsonl``, after each of its parts: what was tried,
 how often, how many escaped, on which commit and machine. The page is written from these. A part that fails
@@ -137,6 +138,26 @@ def fuzz(name: str) -> tuple[str, Callable[[int, int], Iterator[Outcome]]]:
             yield Outcome(tried, "cases", tuple(escapes))
 
     return f"`tests/fuzz/run.py {name}`", run
+
+
+def again(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The last result of a row of the fuzz harness, after each case that escaped has been tried once more."""
+    escapes = []
+    for escape in result["escapes"]:
+        try:
+            case = json.loads(escape)
+            words = [case["kind"], "--seed", str(case["seed"]), "--first", str(case["case"]), "--count", "1"]
+        except (ValueError, KeyError) as error:
+            raise click.UsageError(
+                f"no case of the fuzz harness, so it cannot be replayed: {escape}"
+            ) from error
+        output, failure = ended([sys.executable, str(ROOT / "tests" / "fuzz" / "run.py"), *words])
+        *found, last = output.splitlines() or [""]
+        escapes += (
+            found if last.startswith(f"{case['kind']}: 1 tried") else [f"{escape}: {failure or output}"]
+        )
+    tried_again = result.get("tried_again", 0) + len(result["escapes"])
+    return {**result, "escapes": escapes, "tried_again": tried_again, "tried_again_on": revision()}
 
 
 def suite(
@@ -290,6 +311,9 @@ def line_of(row: Row, result: Mapping[str, Any] | None) -> str:
     tried = f"{result['tried']:,} {result['unit']}"
     if result["unit"] == "cases":
         tried += f" (seed {result['seed']})"
+    if result.get("tried_again"):
+        commit = (result["tried_again_on"] or "not known")[:12]
+        tried += f"; {result['tried_again']} that escaped tried again on {commit}"
     commit = (result["commit"] or "not known")[:12]
     cells = row.name, row.promise, tried, len(result["escapes"]), f"{result['seconds']:.0f}", row.how, commit
     return f"| {' | '.join(map(str, cells))} |"
@@ -316,6 +340,14 @@ def read_results() -> dict[str, dict[str, Any]]:
     return {row["row"]: row for row in rows}
 
 
+def keep(result: dict[str, Any]) -> None:
+    """Keep the last result of a row, and write the page; other rows may run at the same time."""
+    results = {**read_results(), result["row"]: result}
+    kept = [json.dumps(results[each.name]) for each in ROWS if each.name in results]
+    write_file(RESULTS, "\n".join([*kept, ""]).encode())
+    write_file(PAGE, page(results).encode())
+
+
 def machine() -> str:
     """This machine, in words."""
     facts = this_machine()
@@ -328,8 +360,9 @@ def machine() -> str:
 @click.option(
     "--seed", default=1, show_default=True, help="With another one, the fuzz harness tries other cases."
 )
+@click.option("--again", "only_escapes", is_flag=True, help="Try the cases alone that escaped last.")
 @click.option("--page", "page_only", is_flag=True, help="Run nothing; write the page from the last results.")
-def main(names: Sequence[str], times: int, seed: int, page_only: bool) -> None:
+def main(names: Sequence[str], times: int, seed: int, only_escapes: bool, page_only: bool) -> None:
     """Run the rows, keep their results, and write the page."""
     results = read_results()
     escaped = 0
@@ -337,20 +370,25 @@ def main(names: Sequence[str], times: int, seed: int, page_only: bool) -> None:
     for row in sorted(ROWS, key=lambda row: results.get(row.name, {}).get("when", "")):
         if page_only or (names and row.name not in names):
             continue
-        started = time.monotonic()
-        for outcome in row.run(times, seed):
-            results = read_results()  # other rows may run at the same time
-            results[row.name] = {
-                **{"row": row.name, "tried": outcome.tried, "unit": outcome.unit},
-                **{"escapes": list(outcome.escapes), "seconds": round(time.monotonic() - started, 1)},
-                **{"seed": seed, "when": now(), "commit": revision(), "machine": machine()},
-            }
-            kept = [json.dumps(results[each.name]) for each in ROWS if each.name in results]
-            write_file(RESULTS, "\n".join([*kept, ""]).encode())
-            write_file(PAGE, page(results).encode())
-        escaped += len(outcome.escapes)
-        print(f"{row.name}: {outcome.tried} {outcome.unit}, {len(outcome.escapes)} escapes", flush=True)
-        for escape in outcome.escapes:
+        if only_escapes:
+            if results.get(row.name, {}).get("escapes"):
+                keep(again(results[row.name]))
+        else:
+            started = time.monotonic()
+            for outcome in row.run(times, seed):
+                keep(
+                    {
+                        **{"row": row.name, "tried": outcome.tried, "unit": outcome.unit},
+                        **{"escapes": list(outcome.escapes), "seconds": round(time.monotonic() - started, 1)},
+                        **{"seed": seed, "when": now(), "commit": revision(), "machine": machine()},
+                    }
+                )
+        result = read_results().get(row.name)
+        if result is None:
+            continue
+        escaped += len(result["escapes"])
+        print(f"{row.name}: {result['tried']} {result['unit']}, {len(result['escapes'])} escapes", flush=True)
+        for escape in result["escapes"]:
             print(f"    {escape[:300]}", flush=True)
     if page_only:
         write_file(PAGE, page(results).encode())

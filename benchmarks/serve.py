@@ -93,8 +93,8 @@ def free_port() -> int:
 @contextmanager
 def started(name: str, port: int, command: Sequence[object], probe: Request) -> Iterator[Server]:
     """A server, once it answers."""
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(list(map(str, command)), **quiet) as process:
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(list(map(str, command)), stdout=quiet, stderr=quiet) as process:
         try:
             end_s = time.monotonic() + 120
             while asyncio.run(_status(port, probe)) != 200:

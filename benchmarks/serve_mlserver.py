@@ -17,7 +17,7 @@ from mlserver.codecs import NumpyCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
 
-class LiteRT(MLModel):  # type: ignore[misc]  # has no types here
+class LiteRT(MLModel):
     """The model as MLServer runs it."""
 
     async def load(self) -> bool:

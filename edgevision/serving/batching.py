@@ -132,7 +132,8 @@ class BatchingQueue:
             self._jobs.append(job)
             self.in_progress += 1
             job.done.add_done_callback(self._leave)
-            self._changed.notify_all()
+            # One thread takes it; but who gathers must see it among those that wait until that is done.
+            self._changed.notify(len(self._threads) if self._gathering else 1)
 
     def close(self, timeout_s: float | None = None) -> None:
         """Take no more jobs, finish those that wait, and return then, or when the time is over."""

@@ -24,6 +24,7 @@ from edgevision.tensors import Array, TensorSpec, check_inputs
 #: Of a request's ``id``, which is repeated in the answer.
 _MOST_ID = 1000
 _US_PER_S = 1e6
+_MOST_DIGITS = 20
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,12 @@ def read_infer_request(body: bytes, json_length: str | None, limits: TensorLimit
     Raises:
         InputError: it is not valid, or its tensors are not the model's.
     """
-    length = len(body) if json_length is None else _length(json_length, len(body))
+    length = json_bytes(json_length, body)
+    if json_length is not None and not 0 < length <= len(body):
+        raise InputError(
+            f"Inference-Header-Content-Length: expected the bytes of the JSON, 1 to {len(body)} (all), "
+            f"got {shown(json_length)}"
+        )
     try:
         document = read_json(body[:length])
     except JsonError as error:
@@ -106,13 +112,12 @@ def read_infer_request(body: bytes, json_length: str | None, limits: TensorLimit
     )
 
 
-def _length(text: str, size: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) <= size):
-        raise InputError(
-            f"Inference-Header-Content-Length: expected the bytes of the JSON, 1 to {size} (all), "
-            f"got {shown(text)}"
-        )
-    return int(text)
+def json_bytes(json_length: str | None, body: bytes) -> int:
+    """The bytes of JSON at the beginning of a request, as its header says; 0 if that is not a number."""
+    if json_length is None:
+        return len(body)
+    is_number = json_length.isascii() and json_length.isdigit() and len(json_length) < _MOST_DIGITS
+    return int(json_length) if is_number else 0
 
 
 def _fields(value: Any, where: str, required: set[str], optional: set[str]) -> dict[str, Any]:
@@ -253,16 +258,25 @@ def _from_json(data: Any, shape: tuple[int, ...], spec: TensorSpec, where: str) 
     if not kinds <= allowed:
         wrong = next(one for one in flat if type(one) not in allowed)
         raise InputError(f"{where}: data: expected {expected}, got {shown(wrong)}")
-    if dtype.kind in "iu" and flat:
-        limits = np.iinfo(dtype)
-        for extreme in (min(flat), max(flat)):
-            if not limits.min <= extreme <= limits.max:
-                raise InputError(
-                    f"{where}: data: expected {limits.min} to {limits.max}, got {shown(extreme)}"
-                )
+    if dtype.kind in "iu":
+        return _whole(flat, dtype, where).reshape(shape)
     with np.errstate(over="ignore"):  # what is too large for it is infinite, which no model takes
         values = np.array(flat, np.float64 if dtype.kind == "f" else dtype)
         return values.astype(dtype, copy=False).reshape(shape)
+
+
+def _whole(flat: Sequence[int], dtype: np.dtype[Any], where: str) -> Array:
+    limits = np.iinfo(dtype)
+    wide = np.dtype(np.uint64 if dtype == np.uint64 else np.int64)
+    try:
+        # numpy 1 takes a negative number for a large one.
+        values = None if wide.kind == "u" and min(flat, default=0) < 0 else np.array(flat, wide)
+    except OverflowError:
+        values = None
+    if values is None or (values.size and not limits.min <= values.min() <= values.max() <= limits.max):
+        wrong = next(one for one in flat if not limits.min <= one <= limits.max)
+        raise InputError(f"{where}: data: expected {limits.min} to {limits.max}, got {shown(wrong)}")
+    return values.astype(dtype, copy=False)
 
 
 def _flat(data: Any, shape: tuple[int, ...], where: str) -> Sequence[Any]:

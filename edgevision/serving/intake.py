@@ -12,6 +12,7 @@ from edgevision.serving.refusal import RefusedError
 
 #: Bodies of the largest size that are held at once.
 _LARGEST_AT_ONCE = 4
+_MOST_DIGITS = 18
 
 
 class Intake:
@@ -41,40 +42,38 @@ class Intake:
         if request.headers.get("content-encoding", "identity") != "identity":
             raise RefusedError(415, "compressed requests are not supported; send it without Content-Encoding")
         most = min(most_bytes, self._most_bytes)
-        stated = request.headers.get("content-length")
-        if stated is not None and int(stated) > most:  # digits alone: the HTTP parser refuses others
+        stated = request.headers.get("content-length", "0")
+        if not stated.isdigit() or len(stated) > _MOST_DIGITS:
+            raise RefusedError(400, "Content-Length: expected a number of bytes", close=True)
+        if int(stated) > most:
             raise _too_large(most)
+        parts: list[bytes] = []
         taken = 0
         try:
-            parts: list[bytes] = []
-            async for part in _within(self._seconds, request):
-                taken += self._reserve(len(part))
-                if taken > most:
-                    raise _too_large(most)
-                parts.append(part)
-            yield b"".join(parts)
+            try:
+                await asyncio.wait_for(self._read(request, most, parts), self._seconds)
+            except asyncio.TimeoutError:
+                text = f"the request did not arrive within {self._seconds:g} s"
+                raise RefusedError(408, text, close=True) from None
+            taken = sum(map(len, parts))
+            body = b"".join(parts)
+            parts.clear()  # it would be in memory twice
+            yield body
         finally:
-            self._left_bytes += taken
+            self._left_bytes += taken + sum(map(len, parts))
 
-    def _reserve(self, size: int) -> int:
-        if size > self._left_bytes:
-            raise RefusedError(429, "too many large requests at the same time", close=True, retry_after_s=1.0)
-        self._left_bytes -= size
-        return size
-
-
-async def _within(seconds: float, request: Request) -> AsyncIterator[bytes]:
-    """The parts of a body, all of which must arrive in some time."""
-    stream = request.stream()
-    loop = asyncio.get_running_loop()
-    end_s = loop.time() + seconds
-    while True:
-        try:
-            yield await asyncio.wait_for(stream.__anext__(), max(0.0, end_s - loop.time()))
-        except StopAsyncIteration:
-            return
-        except asyncio.TimeoutError:
-            raise RefusedError(408, f"the request did not arrive within {seconds:g} s", close=True) from None
+    async def _read(self, request: Request, most: int, parts: list[bytes]) -> None:
+        taken = 0
+        async for part in request.stream():
+            if len(part) > self._left_bytes:
+                raise RefusedError(
+                    429, "too many large requests at the same time", close=True, retry_after_s=1
+                )
+            self._left_bytes -= len(part)
+            parts.append(part)
+            taken += len(part)
+            if taken > most:
+                raise _too_large(most)
 
 
 def _too_large(most: int) -> RefusedError:

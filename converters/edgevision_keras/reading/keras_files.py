@@ -88,7 +88,6 @@ def _open_config(
     path: Path, config: Any, version: str, trust_source: bool, imports: Sequence[str], suffix: str
 ) -> OpenModel:
     """Rebuild a model with the generation of Keras that wrote it: Keras 3 misreads some layers of Keras 2."""
-    _check_not_quantized(config, path)
     _check_runs_in_tensorflow(config, path)
     generation = _KERAS_3 if version.startswith("3") else _KERAS_2
     keras = require_keras() if generation == _KERAS_3 else require_tf_keras()
@@ -110,7 +109,11 @@ def _open_config(
             next_step=f"in the program that trained it, {_EXPORT}",
         )
     opened = _keras_model(path, model, f"Keras {generation} {suffix} file", keras.__name__)
-    return replace(opened, preprocessing=stated_preprocessing(config))
+    modes = _without_rounded_activations(model)
+    description = (
+        f"{opened.description} (weights {', '.join(modes)} by Keras)" if modes else opened.description
+    )
+    return replace(opened, description=description, preprocessing=stated_preprocessing(config))
 
 
 @contextmanager
@@ -126,19 +129,26 @@ def _named(path: Path, suffix: str) -> Iterator[Path]:
         yield link
 
 
-def _check_not_quantized(config: Any, path: Path) -> None:
-    """Refuse models that Keras has quantized: their float weights are lost."""
-    for entry in entries(config):
-        name = str(entry["class_name"])
-        if (name.startswith("Quantized") and "DTypePolicy" in name) or name in (
-            "GPTQDTypePolicy",
-            "AWQDTypePolicy",
-        ):
-            mode = entry.get("config", {}).get("mode", "int8")
-            raise SourceError(
-                f"{path}: was quantized by Keras (model.quantize('{mode}')), and its float weights are lost; "
-                "convert the model as it was saved before; EdgeVision quantizes by itself: --precision int8"
-            )
+def _without_rounded_activations(model: Any) -> list[str]:
+    """Let the layers that Keras has quantized (`model.quantize`) compute with activations in float.
+
+    Keras rounds their inputs by the largest value of each image, with operations that no runtime computes
+    as fast as those in float. Their weights are those that Keras has rounded.
+
+    Returns:
+        How Keras has quantized them, such as ``int8``, sorted.
+    """
+    modes = set()
+    for layer in _flattened(model):
+        mode = getattr(layer, "quantization_mode", None)
+        if mode is None:
+            continue
+        modes.add(str(mode))
+        if mode == "float8":  # whose weights are in float, and are rounded in each call
+            layer.dtype_policy = layer.dtype_policy.variable_dtype
+        else:
+            layer.inputs_quantizer = None
+    return sorted(modes)
 
 
 def _check_runs_in_tensorflow(config: Any, path: Path) -> None:
@@ -281,7 +291,7 @@ def _keras_model(path: Path, model: Any, description: str, library: str) -> Open
             "model.export('DIR'), and convert that directory"
         )
     names = getattr(model, "output_names", None) or [model.layers[-1].name]
-    flattened = list(model._flatten_layers()) if hasattr(model, "_flatten_layers") else model.layers
+    flattened = _flattened(model)
     for layer in flattened:
         _unroll(layer)
     _name_scopes(flattened)
@@ -298,6 +308,11 @@ def _keras_model(path: Path, model: Any, description: str, library: str) -> Open
         description=description,
         library=library,
     )
+
+
+def _flattened(model: Any) -> Sequence[Any]:
+    """The model itself and its layers at any depth."""
+    return list(model._flatten_layers()) if hasattr(model, "_flatten_layers") else model.layers
 
 
 def _unroll(layer: Any) -> None:
