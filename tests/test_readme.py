@@ -32,11 +32,14 @@ def _commands(text: str) -> list[str]:
 
 
 COMMANDS = _commands(README)
+#: A page whose commands do not end by themselves: `tests/serving/test_documented_commands.py` runs them.
+SERVER_PAGE = "docs/serve.md"
 #: Each once, those of the README first: what they make is there for those of the pages.
 OF_PAGES = list(
     dict.fromkeys(
         command
-        for page in PAGES.values()
+        for name, page in PAGES.items()
+        if name != SERVER_PAGE
         for command in _commands(page)
         if not command.startswith("python benchmarks/") and command not in COMMANDS
     )

@@ -63,7 +63,9 @@ def _raised_share(found: Floats) -> Floats:
     """0…1: what raises the score, as a share of the most; what lowers it is 0."""
     raised = np.maximum(found, 0.0)
     most = float(raised.max())
-    return raised / np.float32(most) if most > 0 else raised
+    if most > 0:
+        raised = (raised / most).astype(np.float32)
+    return raised
 
 
 def _color(picture: Pixels, share: Floats) -> None:

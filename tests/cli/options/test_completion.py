@@ -65,7 +65,7 @@ def test_commands_are_offered(complete) -> None:
 
 
 def test_options_are_offered(complete) -> None:
-    assert complete("convert", "--max") == ["--max-drop", "--max-detections"]
+    assert complete("convert", "--max-d") == ["--max-drop", "--max-detections"]
 
 
 def test_targets_are_offered_with_those_of_the_callers_files(complete, tmp_path: Path) -> None:
