@@ -45,7 +45,7 @@ def remote_references(
                 yield from table_references(uri, full, columns, state)
             elif suffix in SUFFIXES:
                 inside = path[len(root) :].lstrip("/") if path.startswith(root) else path
-                yield ImageReference(uri, inside or name, RemotePlace(full), None, *state)
+                yield ImageReference(uri, inside or name, RemotePlace(full, state[0]), None, *state)
             else:
                 left_out.append(LeftOut(Path(uri), reason_of(name)))
     except (InputError, OptionError, MissingRuntimeError):
@@ -65,7 +65,12 @@ def remote_reference(address: str) -> ImageReference:
     except Exception:  # told when it is read
         facts = {}
     return ImageReference(
-        uri, uri.partition("://")[2], RemotePlace(address), None, facts.get("size"), _version(facts)
+        uri,
+        uri.partition("://")[2],
+        RemotePlace(address, facts.get("size")),
+        None,
+        facts.get("size"),
+        _version(facts),
     )
 
 

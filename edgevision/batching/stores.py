@@ -14,21 +14,24 @@ from edgevision.system.reading import MOST_IMAGE_BYTES
 
 @dataclass(frozen=True)
 class RemotePlace:
-    """An object behind a URL."""
+    """An object behind a URL.
+
+    Attributes:
+        address: the URL, with what is needed to read it.
+        size_bytes: as its listing said, so that it is not asked for again; `None` if unknown.
+    """
 
     address: str
+    size_bytes: int | None = None
 
     def read(self) -> bytes:
         """As `Place.read`."""
         files, path = store_of(self.address)
-        shown = without_credentials(self.address)
+        if (self.size_bytes or 0) > MOST_IMAGE_BYTES:
+            shown = without_credentials(self.address)
+            raise InputError(f"{shown}: has {self.size_bytes:,} bytes, expected {MOST_IMAGE_BYTES:,} at most")
         try:
-            size = files.size(path)
-            if size is not None and size > MOST_IMAGE_BYTES:
-                raise InputError(f"{shown}: has {size:,} bytes, expected {MOST_IMAGE_BYTES:,} at most")
             return bytes(files.cat_file(path))
-        except InputError:
-            raise
         except Exception as error:  # of any store's library
             raise unreadable(self.address, error) from error
 
