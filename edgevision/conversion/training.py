@@ -22,13 +22,14 @@ def quantization_aware(
 
     Where int8 without training loses too much accuracy, this can get it back: the network learns weights that
     bear the rounding, and its ranges. Batch normalizations are folded into the weights before them with their
-    moving statistics, which are frozen. Compile and train the model as any other, with a tenth or less of the
-    learning rate of the original training; save it with ``save("NAME.keras")``. `convert` then needs no
-    calibration set for int8, and gives every artifact the ranges of the training.
+    moving statistics, which are frozen. Compile and train the model as any other, with about the first
+    learning rate of the original training, falling to zero, or a tenth of it where little is lost; save it
+    with ``save("NAME.keras")``. `convert` then needs no calibration set for int8, and gives every artifact
+    the ranges of the training.
 
-    Weights have a symmetric scale per output; ranges of activations are moving averages of the extremes of
-    each batch; gradients pass the rounding (Jacob et al., Quantization and Training of Neural Networks for
-    Efficient Integer-Arithmetic-Only Inference, 2018).
+    Weights have a symmetric scale per output; gradients pass the rounding (Jacob et al., Quantization and
+    Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, 2018); ranges of activations
+    are trained too (Esser et al., Learned Step Size Quantization, 2020).
 
     Args:
         model: a trained functional or sequential Keras 3 model, on the TensorFlow or JAX backend of Keras;
