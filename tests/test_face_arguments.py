@@ -846,6 +846,7 @@ FUNCTIONS = [
     Row("batch", "sources", Path("nothing"), lambda path: _batched(sources=path)),
     Row("batch", "sources", ("five", "nothing"), lambda paths: _batched(sources=paths)),
     Row("batch", "output", Path("tiny.evb"), lambda path: _batched(output=path)),
+    Row("batch", "compare_with", Path("tiny.evb"), lambda path: _batched(compare_with=path)),
     Row("batch", "annotations", Path("no.json"), lambda path: _batched(annotations=path)),
     Row("batch", "truth", Path("nothing"), lambda path: _batched(truth=path)),
     Row("batch", "groups", Path("no.csv"), lambda path: _batched(evaluate=True, groups=path)),

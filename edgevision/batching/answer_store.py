@@ -29,18 +29,20 @@ _SCORES, _COUNTS, _BOXES, _CLASSES, _SPACING = "scores", "counts", "boxes", "cla
 
 
 class AnswerStore:
-    """Answers about blocks of images, by the content of these images.
+    """Answers of a model about blocks of images, by the content of these images.
 
     Args:
         folder: of the run; its files are ``answers-000000.npz`` and so on.
+        model: digests of the bundle and the artifact that answer.
         labels: one name per class, of boxes.
 
     Raises:
         OutputError: a file of it is damaged.
     """
 
-    def __init__(self, folder: Path, labels: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, model: tuple[str, str], labels: tuple[str, ...]) -> None:
         self._folder = folder
+        self._model = model
         self._labels = labels
         self._kept: dict[str, Mapping[str, NDArray[Any]]] = {}
         self._pending: dict[str, Mapping[str, NDArray[Any]]] = {}
@@ -51,7 +53,7 @@ class AnswerStore:
 
     def find(self, block: ImageSet) -> Sequence[Any] | None:
         """The answers about a block, one per image; `None` if there are none."""
-        arrays = self._kept.get(_key(block))
+        arrays = self._kept.get(self._key(block))
         return None if arrays is None else _answers(arrays, self._labels)
 
     def add(self, block: ImageSet, answers: Sequence[Any]) -> None:
@@ -65,7 +67,7 @@ class AnswerStore:
             return
         if not self._pending:
             self._pending_since_s = time.monotonic()
-        self._pending[_key(block)] = arrays
+        self._pending[self._key(block)] = arrays
         if len(self._pending) >= _BLOCKS or time.monotonic() - self._pending_since_s > _SECONDS:
             self.flush()
 
@@ -90,8 +92,11 @@ class AnswerStore:
 
     def remove(self) -> None:
         """Remove all files: the evaluation is done."""
-        for path in self._files:
+        for path in self._folder.glob(_PATTERN):
             remove_file(path)
+
+    def _key(self, block: ImageSet) -> str:
+        return blake2b("".join((*self._model, *block.digests)).encode(), digest_size=16).hexdigest()
 
     def _read(self, path: Path) -> None:
         try:
@@ -107,10 +112,6 @@ class AnswerStore:
             key, _, field = name.partition(".")
             blocks.setdefault(key, {})[field] = array
         self._kept |= blocks
-
-
-def _key(block: ImageSet) -> str:
-    return blake2b("".join(block.digests).encode(), digest_size=16).hexdigest()
 
 
 def _arrays(answers: Sequence[Any], labels: tuple[str, ...]) -> Mapping[str, NDArray[Any]] | None:

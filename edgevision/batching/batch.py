@@ -25,7 +25,7 @@ from edgevision.evaluation.ground_truth import GroundTruthPaths
 from edgevision.evaluation.open_model import RunSettings
 from edgevision.plugins import registry
 from edgevision.streaming.records import ABSTAINED, FAILED, OK
-from edgevision.system.arguments import callback, flag, instance, one_path, sequence
+from edgevision.system.arguments import callback, flag, instance, one_path, optional_path, sequence
 from edgevision.system.credentials import is_address, without_credentials
 from edgevision.system.in_order import in_blocks
 from edgevision.system.progress import Progress, no_progress
@@ -43,6 +43,7 @@ def batch(  # noqa: PLR0913 - all but the first four by name
     *,
     settings: BatchSettings | None = None,
     evaluate: bool = False,
+    compare_with: str | Path | None = None,
     annotations: str | Path | None = None,
     truth: str | Path | None = None,
     groups: GroupSource | None = None,
@@ -75,6 +76,8 @@ def batch(  # noqa: PLR0913 - all but the first four by name
         on: the artifact to run, its backend and device.
         settings: the executor, the format of the table, and arguments of each call.
         evaluate: True to evaluate a classifier by the folders of the images, or `BatchSettings.label_column`.
+        compare_with: another bundle: instead of an evaluation, the comparison of the two as
+            `edgevision.compare` has it, with `bundle` as A, in ``comparison.json``.
         annotations, truth, groups: ground truth and groups, as for `edgevision.evaluate`; the first two
             evaluate, too.
         progress: called after each unit with (stage, images done, images so far).
@@ -92,9 +95,10 @@ def batch(  # noqa: PLR0913 - all but the first four by name
     settings = BatchSettings() if settings is None else instance(settings, BatchSettings, "settings")
     tell = no_progress if progress is None else callback(progress, "progress")
     paths = GroundTruthPaths.of(annotations, truth)
-    if flag(evaluate, "evaluate") or paths != GroundTruthPaths():
+    other = optional_path(compare_with, "compare_with")
+    if flag(evaluate, "evaluate") or other is not None or paths != GroundTruthPaths():
         return evaluate_batch(
-            *(path, named, folder, on, settings), paths=paths, groups=groups, progress=progress
+            *(path, named, folder, on, settings), other=other, paths=paths, groups=groups, progress=progress
         )
     if groups is not None:
         raise OptionError("groups: are for an evaluation, and predictions have none; remove them")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgevision.batching.evaluation_work import MeasuringOn
@@ -14,7 +15,8 @@ from edgevision.bundle.storage import read_bundle
 from edgevision.datasets.groups import GroupSource
 from edgevision.datasets.image_sets import ImageContent, ImageSet, set_of_contents
 from edgevision.errors import OptionError
-from edgevision.evaluation.evaluate import evaluate_on
+from edgevision.evaluation.compare import BundleComparison, compare_on
+from edgevision.evaluation.evaluate import Evaluation, evaluate_on
 from edgevision.evaluation.ground_truth import GroundTruthPaths
 from edgevision.evaluation.open_model import RunSettings
 from edgevision.plugins import registry
@@ -24,15 +26,18 @@ from edgevision.system.progress import Progress
 
 #: The file with the metrics, as ``edgevision evaluate --json`` prints them.
 EVALUATION = "evaluation.json"
+#: The same of ``edgevision compare --json``.
+COMPARISON = "comparison.json"
 
 
-def evaluate_batch(
+def evaluate_batch(  # noqa: PLR0913 - those of `batch`
     path: Path,
     named: Sequence[str],
     folder: Path,
     on: RunSettings,
     settings: BatchSettings,
     *,
+    other: Path | None,
     paths: GroundTruthPaths,
     groups: GroupSource | None,
     progress: Progress | None,
@@ -47,24 +52,30 @@ def evaluate_batch(
     whole = images if groups is None else images.grouped(groups)
     distinct = whole.distinct()
     facts = {
-        "content": "evaluation",
+        "content": "evaluation" if other is None else "comparison",
         "bundle_digest": read_bundle(path).digest,
+        "other_digest": None if other is None else read_bundle(other).digest,
         **{"backend": on.backend, "device": on.device, "precision": on.precision},
         "threads": on.settings.threads,
     }
+    measuring = MeasuringOn(executor, settings.workers, folder)
     with RunFolder(folder, facts) as run:
-        measuring = MeasuringOn(executor, settings.workers, on, folder)
-        evaluation = evaluate_on(measuring, path, distinct, on, paths, progress)
-        document = json.dumps(evaluation.to_dict(), indent=2, allow_nan=False)
-        write_file(folder / EVALUATION, document.encode() + b"\n")
-        run.complete({"engine": settings.engine, "images": evaluation.data.images})
+        found: Evaluation | BundleComparison
+        if other is None:
+            found = evaluate_on(measuring, path, distinct, on, paths, progress)
+        else:
+            found = compare_on(measuring, (path, on), (other, on), distinct, paths, progress)
+        document = json.dumps(found.to_dict(), indent=2, allow_nan=False)
+        write_file(folder / (EVALUATION if other is None else COMPARISON), document.encode() + b"\n")
+        run.complete({"engine": settings.engine, "images": found.data.images})
         measuring.forget()
-    used = evaluation.data.images + evaluation.data.copies
+    used = found.data.images + found.data.copies
     return BatchRun(
-        *(folder, evaluation.run.bundle_digest or "", len(whole), used, len(whole) - used, 0),
+        *(folder, str(facts["bundle_digest"]), len(whole), used, len(whole) - used, 0),
         reused=measuring.reused,
-        left_out=evaluation.left_out,
-        evaluation=evaluation,
+        left_out=distinct.left_out if isinstance(found, BundleComparison) else found.left_out,
+        evaluation=None if isinstance(found, BundleComparison) else found,
+        comparison=found if isinstance(found, BundleComparison) else None,
     )
 
 
@@ -74,7 +85,8 @@ def _images(named: Sequence[str], settings: BatchSettings) -> ImageSet:
     if len(named) == 1 and not is_address(only) and not only.startswith(LIST_MARK):
         path = Path(only)
         if path.suffix.lower() == ".zip" or (path.is_dir() and not any(path.glob("*.parquet"))):
-            return ImageSet.open(path)
+            # Workers may work in another folder.
+            return replace(ImageSet.open(path.absolute()), name=only)
     sources = Sources(named, columns_of(settings))
     contents = []
     for one in sources.references():

@@ -13,7 +13,7 @@ from edgevision.batching.units import running
 from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError, ProcessError
 from edgevision.evaluation.evaluator import MeasuringEvaluator
-from edgevision.evaluation.open_model import OpenModel, RunSettings, open_model
+from edgevision.evaluation.open_model import ArtifactRun, OpenModel, RunSettings, open_model
 from edgevision.evaluation.run import answers_of_all, without_unusable
 from edgevision.executor import Executor, Unit
 from edgevision.plugins import registry
@@ -39,8 +39,8 @@ class EvaluationWork:
     A block is one entry: which images share a batch must not depend on who works on them.
 
     Attributes:
-        path: of the bundle or bare file.
-        digest: SHA-256 of the artifact.
+        path: of the bundle.
+        digests: of the bundle and of its artifact: one artifact may be in bundles with other scores.
         on: what of it runs, with backend, device, precision and settings.
         evaluator: of the model.
         none: the set without any image.
@@ -48,7 +48,7 @@ class EvaluationWork:
     """
 
     path: Path
-    digest: str
+    digests: tuple[str, str]
     on: RunSettings
     evaluator: MeasuringEvaluator
     none: ImageSet
@@ -57,23 +57,14 @@ class EvaluationWork:
     divisible = False
 
     @classmethod
-    def of(
-        cls, opened: OpenModel, evaluator: MeasuringEvaluator, images: ImageSet, on: RunSettings
-    ) -> EvaluationWork:
-        """The work that runs an open model elsewhere, with the same choice."""
+    def of(cls, opened: OpenModel, evaluator: MeasuringEvaluator, images: ImageSet) -> EvaluationWork:
+        """The work that runs an open bundle elsewhere, with the same choice."""
         run = opened.run
-        pinned = replace(
-            on,
-            backend=run.backend,
-            device=run.device,
-            precision=run.precision if on.bare is None else None,
-            settings=opened.settings,
-            tune=False,
-        )
+        pinned = RunSettings(run.backend, run.device, run.precision, opened.settings, tune=False)
         none = _alone(images, [])
         return cls(
             Path(run.bundle).absolute(),
-            run.sha256,
+            _digests(run),
             pinned,
             evaluator,
             none,
@@ -84,12 +75,12 @@ class EvaluationWork:
     def open(self) -> Iterator[Callable[[Unit], Sequence[BlockAnswer]]]:
         """As `Work.open`."""
         with open_model(self.path, self.none, self.on, registry()) as opened:
-            found = opened.run
-            if found.sha256 != self.digest:
+            found = _digests(opened.run)
+            if found != self.digests:
                 raise OptionError(
-                    f"{self.path}: a worker opened the artifact {found.artifact} with the SHA-256 "
-                    f"{found.sha256}, expected {self.digest}; copy the same bundle to this path on every "
-                    "machine, or pass --precision"
+                    f"{self.path}: a worker opened {opened.run.artifact} of a bundle with the digests "
+                    f"{' and '.join(found)}, expected {' and '.join(self.digests)}; copy the same bundle to "
+                    "this path on every machine, or pass --precision"
                 )
             answer = answers_of_all(self.evaluator, [opened.model_for(self.evaluator)])
 
@@ -110,20 +101,18 @@ class MeasuringOn:
     Args:
         executor: where the model runs.
         workers: how many work at a time; `None` leaves that to the executor.
-        on: the choice of the artifact, as the caller made it.
-        folder: where answers are kept meanwhile; `None` keeps none.
+        folder: where answers are kept meanwhile.
 
     Attributes:
         reused: images whose answers an earlier run left.
     """
 
-    def __init__(self, executor: Executor, workers: int | None, on: RunSettings, folder: Path | None) -> None:
+    def __init__(self, executor: Executor, workers: int | None, folder: Path) -> None:
         self.reused = 0
         self._executor = executor
         self._workers = workers
-        self._on = on
         self._folder = folder
-        self._store: AnswerStore | None = None
+        self._stores: list[AnswerStore] = []
         self._unusable: dict[str, str] = {}
 
     def answers(
@@ -135,10 +124,11 @@ class MeasuringOn:
     ) -> Sequence[Any]:
         """As `Measuring.answers`."""
         opened.model_for(evaluator)  # which tells the evaluator of the network
-        work = EvaluationWork.of(opened, evaluator, images, self._on)
-        store = self._store = None if self._folder is None else AnswerStore(self._folder, evaluator.labels)
+        work = EvaluationWork.of(opened, evaluator, images)
+        store = AnswerStore(self._folder, work.digests, evaluator.labels)
+        self._stores.append(store)
         blocks = list(blocks_of(images, BATCH))
-        found = [None if store is None else store.find(block) for block in blocks]
+        found = [store.find(block) for block in blocks]
         missing = [place for place, answers in enumerate(found) if answers is None]
         done = len(images) - sum(len(blocks[place]) for place in missing)
         self.reused = max(self.reused, done)  # without an image that cannot be used, blocks are others
@@ -150,25 +140,28 @@ class MeasuringOn:
                     names = blocks[place].image_names
                     self._unusable |= {names[at]: reason for at, reason in answer.unusable.items()}
                     found[place] = answer.answers
-                    if store is not None and not answer.unusable:
+                    if not answer.unusable:
                         store.add(blocks[place], answer.answers)
                     done += len(names)
                     on_done(done)
         finally:
-            if store is not None:
-                store.flush()
+            store.flush()
         if self._unusable:
             raise InputError(next(iter(self._unusable.values())))
         return [answer for answers in found if answers is not None for answer in answers]
 
     def forget(self) -> None:
         """Remove the answers that were kept."""
-        if self._store is not None:
-            self._store.remove()
+        for store in self._stores:
+            store.remove()
 
     def readable(self, images: ImageSet) -> ImageSet:
         """As `Measuring.readable`: what the workers could not read."""
         return without_unusable(images, [self._unusable.get(name) for name in images.image_names])
+
+
+def _digests(run: ArtifactRun) -> tuple[str, str]:
+    return run.bundle_digest or "", run.sha256
 
 
 def blocks_of(images: ImageSet, size: int) -> Iterator[ImageSet]:

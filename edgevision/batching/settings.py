@@ -15,6 +15,7 @@ from edgevision.imaging.find import LeftOut
 from edgevision.system.arguments import flag, mapping, one_of, optional_text, text, whole_number
 
 if TYPE_CHECKING:
+    from edgevision.evaluation.compare import BundleComparison
     from edgevision.evaluation.evaluate import Evaluation
 
 
@@ -87,6 +88,7 @@ class BatchRun:
         left_out: files of the sources that are not images, with the reasons.
         evaluation: with ground truth, the metrics; then there is no table, and the counts are those of images
             that were measured, and that could not be used.
+        comparison: the same of a comparison with another bundle.
     """
 
     output: Path
@@ -98,3 +100,4 @@ class BatchRun:
     reused: int
     left_out: tuple[LeftOut, ...] = field(default=(), repr=False)
     evaluation: Evaluation | None = field(default=None, repr=False)
+    comparison: BundleComparison | None = field(default=None, repr=False)

@@ -50,9 +50,10 @@ class GenerateKind:
             return Claim.CERTAIN
         if network.options.decoder is not None or network.input_size_wh is None:
             return None
+        if len(network.outputs) != 1:
+            return None
         output = network.outputs[0]
-        shape = output.shape
-        is_image = len(network.outputs) == 1 and len(shape) == 4 and shape[3] in (1, 3)
+        is_image = len(output.shape) == 4 and output.shape[3] in (1, 3)
         if network.score_kinds.get(output.name) == "softmax":
             return None  # no image has channels that sum to 1
         return Claim.CERTAIN if is_image else None

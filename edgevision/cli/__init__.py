@@ -20,6 +20,7 @@ from edgevision.cli.lines import echo_line
 from edgevision.cli.options.verbosity import verbosity_options
 from edgevision.cli.own_stdout import keep_stdout_apart
 from edgevision.errors import EdgeVisionError, OutputError, first_line
+from edgevision.system.credentials import without_credentials
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -225,8 +226,8 @@ def _is_disk_full(error: Exception) -> bool:
 
 
 def _exit(message: str, code: int) -> NoReturn:
-    """End with one line on stderr."""
-    echo_line(f"edgevision: {' '.join(message.split())}", err=True)
+    """End with one line on stderr, in which no address has its password."""
+    echo_line(f"edgevision: {without_credentials(' '.join(message.split()))}", err=True)
     sys.exit(code)
 
 

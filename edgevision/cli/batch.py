@@ -11,6 +11,7 @@ import click
 from edgevision.batching.batch import batch
 from edgevision.batching.settings import BatchRun, BatchSettings
 from edgevision.batching.table_forms import FORMATS
+from edgevision.cli.compare import echo_comparison
 from edgevision.cli.evaluate import echo_evaluation
 from edgevision.cli.lines import echo_line
 from edgevision.cli.options.completion import complete_executor
@@ -91,6 +92,12 @@ from edgevision.evaluation.open_model import RunSettings
     option(
         "--evaluate", is_flag=True, help="Evaluate a classifier: the folders of the images are their classes."
     ),
+    option(
+        "--compare-with",
+        metavar="BUNDLE",
+        type=PATH,
+        help="Compare with this bundle, as edgevision compare does.",
+    ),
     *GROUND_TRUTH_OPTIONS,
     GROUPS_OPTION,
     option("--label-column", metavar="NAME", help="Of Parquet files: column with the class of each image."),
@@ -119,7 +126,7 @@ def command(bundle: Path, sources: tuple[str, ...], output: Path, as_json: bool,
         arguments["name_column"],
         arguments["label_column"],
     )
-    truth = {name: arguments[name] for name in ("evaluate", "annotations", "truth", "groups")}
+    truth = {name: arguments[name] for name in ("evaluate", "compare_with", "annotations", "truth", "groups")}
     on = RunSettings(
         arguments["backend"],
         arguments["device"],
@@ -146,6 +153,12 @@ def _echo(done: BatchRun, as_json: bool) -> None:
             click.echo(json.dumps(done.evaluation.to_dict(), indent=2, allow_nan=False))
         else:
             echo_evaluation(done.evaluation)
+        return
+    if done.comparison is not None:
+        if as_json:
+            click.echo(json.dumps(done.comparison.to_dict(), indent=2, allow_nan=False))
+        else:
+            echo_comparison(done.comparison)
         return
     if as_json:
         names = ("bundle_digest", "images", "ok", "failed", "abstained", "reused")

@@ -114,7 +114,7 @@ def command(a: Path, b: Path, data: Path, as_json: bool, **arguments: Any) -> No
     if as_json:
         click.echo(json.dumps(comparison.to_dict(), indent=2, allow_nan=False))
     else:
-        _echo(comparison)
+        echo_comparison(comparison)
 
 
 def _run_settings(arguments: dict[str, Any], side: str, bare: BareModel | None) -> RunSettings:
@@ -122,7 +122,8 @@ def _run_settings(arguments: dict[str, Any], side: str, bare: BareModel | None) 
     return RunSettings(*names, tune=tune_of(arguments), bare=bare)
 
 
-def _echo(bundles: BundleComparison) -> None:
+def echo_comparison(bundles: BundleComparison) -> None:
+    """Print a comparison for people: metrics of both, their agreement, and the verdict."""
     echo_line(f"A  {_describe(bundles.a)}")
     echo_line(f"B  {_describe(bundles.b)}")
     echo_line(f"measured on {describe_set(bundles.data)}")

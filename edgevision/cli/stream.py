@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -48,6 +48,7 @@ from edgevision.preview.address import DEFAULT_HOST, DEFAULT_PORT, address_of
 from edgevision.streaming.policy import WAIT
 from edgevision.streaming.records import OK, STALE, StreamFrame, StreamResult, record_of
 from edgevision.streaming.settings import StreamSettings
+from edgevision.streaming.sources.choice import unaddressed
 from edgevision.streaming.stream import Stream
 from edgevision.streaming.video_writer import VideoWriter, check_video_path
 from edgevision.system.address import Address
@@ -163,7 +164,9 @@ def command(model: Path, source: str, **arguments: Any) -> None:
     if save is not None:
         check_video_path(save, "--save")
     preview = None if arguments["preview"] is None else address_of(arguments["preview"] or str(DEFAULT_PORT))
-    states = {path: _free(path, name, overwrite) for path, name in ((save, "--save"), (jsonl, "--jsonl"))}
+    states = {
+        path: _free(path, name, overwrite, source) for path, name in ((save, "--save"), (jsonl, "--jsonl"))
+    }
     reconnect_s = None if math.isinf(arguments["reconnect_s"]) else arguments["reconnect_s"]
     settings = StreamSettings(
         stall_s=arguments["stall_s"], reconnect_s=reconnect_s, call=thresholds_of(arguments)
@@ -214,9 +217,14 @@ def _health_of(network: ImageModel[Any]) -> Callable[[], Health] | None:
     return partial(network.health, check=False) if network.is_watched else None
 
 
-def _free(path: Path | None, option_name: str, overwrite: bool) -> OutputState:
+def _free(path: Path | None, option_name: str, overwrite: bool, source: str) -> OutputState:
     if path is None or path == _STDOUT:
         return OutputState()
+    is_source = False
+    with suppress(OSError, ValueError):  # one of them is not there, or no path
+        is_source = path.samefile(unaddressed(source))
+    if is_source:
+        raise OptionError(f"{option_name} {path}: is the source itself; choose another name")
     before = check_folder_of(path, option_name)
     if before and not overwrite:
         raise OutputError(f"{path}: exists; pass --overwrite to replace it, or choose another name")

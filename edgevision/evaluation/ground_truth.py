@@ -16,7 +16,7 @@ from edgevision.metrics.classification import Truth
 from edgevision.metrics.image_similarity import Pixels
 from edgevision.system.arguments import optional_path
 from edgevision.tasks.description import ClassifyTask
-from edgevision.tasks.labels import abbreviated
+from edgevision.tasks.labels import abbreviated, parts_hint
 from edgevision.tensors import TensorSpec
 
 #: Images that an error names.
@@ -121,8 +121,8 @@ def classify_truth(
     unknown = [name for name in images.class_names if name not in labels]
     if unknown:
         raise InputError(
-            f"{images.name}: class '{unknown[0]}' is not in the label list ({abbreviated(labels)}); "
-            f"name the folders as the labels"
+            f"{images.name}: class '{unknown[0]}' is not in the label list ({abbreviated(labels)})"
+            + (parts_hint(images.class_names) or "; name the folders as the labels")
         )
     _check_copies(images)
     _check_groups(images)

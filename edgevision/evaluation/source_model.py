@@ -93,7 +93,9 @@ def check_takes_image(source: Source) -> None:
         names = ", ".join(spec.name for spec in source.inputs)
         raise SourceError(
             f"{source.path}: has {len(source.inputs)} inputs ({names}); expected one, an image; save the "
-            f"part of the model that takes the image, or, if it generates images from seeds, pass --task FILE"
+            "part of the model that takes the image, such as the shared encoder of a siamese network: "
+            "model.get_layer('NAME').save('NAME.keras'); or, if it generates images from seeds, pass --task "
+            "FILE"
         )
     spec = source.inputs[0]
     if len(spec.shape) != 4 or not {1, 3}.intersection((spec.shape[1], spec.shape[3])):
@@ -122,6 +124,11 @@ def _instead_of_image(spec: TensorSpec) -> str:
             f"image = keras.Input(({height}, {width}, 3)); alpha = keras.ops.ones_like(image[..., :1]) * "
             "255; "
             "keras.Model(image, model(keras.ops.concatenate([image, alpha], axis=-1))).save('NAME.keras')"
+        )
+    if len(sizes) == 3 and sizes[2] is not None:
+        return (
+            f"images of {sizes[2]} channels are not supported; save a model whose first layers make these of "
+            "1 or 3, or the part of the model that takes so many"
         )
     if len(sizes) == 4:
         return "video is not supported; save the part of the model that takes one frame"

@@ -201,13 +201,14 @@ class AttentionDrift:
     faithfulness: Faithfulness
     worst: tuple[MovedAttention, ...]
 
-    def verdict(self, noise: MeanOfImages) -> str:
-        """The drift beside what masks alone change, in words."""
-        if self.drift.interval.low > noise.interval.high:
-            return "moved more than other masks would change"
-        if self.drift.interval.high < noise.interval.low:
-            return "moved less than other masks would change"
-        return "not told apart from what other masks would change"
+
+def drift_verdict(drift: MeanOfImages, noise: MeanOfImages) -> str:
+    """A drift beside what masks alone change, in words."""
+    if drift.interval.low > noise.interval.high:
+        return "moved more than other masks would change"
+    if drift.interval.high < noise.interval.low:
+        return "moved less than other masks would change"
+    return "not told apart from what other masks would change"
 
 
 def attention_reference_from(row: Mapping[str, Any] | None) -> AttentionReference | None:

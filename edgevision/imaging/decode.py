@@ -26,7 +26,14 @@ from edgevision.imaging.headers import (
 from edgevision.imaging.levels import ValueMapping, plain_pixels
 from edgevision.imaging.pixels import as_rgb
 from edgevision.imaging.yuv import YUV_COLORS, YuvFrame, yuv_array
-from edgevision.system.arguments import MOST_ITEMS, one_of, path_text, sequence, whole_number
+from edgevision.system.arguments import (
+    MOST_ITEMS,
+    address_instead,
+    one_of,
+    path_text,
+    sequence,
+    whole_number,
+)
 from edgevision.system.numeric import is_memory_mapped, read_mapped
 from edgevision.system.reading import MOST_IMAGE_BYTES, read_file
 from edgevision.system.shown import shown
@@ -297,6 +304,8 @@ def _path_name(path: object) -> str:
     name = path_text(path)
     if not name or len(name) > _LONGEST_PATH:
         raise InputError(f"image: expected a path, got {shown(path)}; pass the bytes of a file as bytes")
+    if (address := address_instead(name)) and not os.path.lexists(name):
+        raise InputError(f"image: {address}")
     return name
 
 

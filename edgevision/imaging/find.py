@@ -218,9 +218,10 @@ class _Search:
         elif _PATTERN & set(str(place)):
             self._pattern(place)
         else:
+            camera = "; for a camera run: edgevision stream MODEL INDEX" if str(place).isdigit() else ""
             raise InputError(
                 f"{place}: does not exist; expected an image, a folder of images, or a pattern "
-                f"such as 'DIR/*.png'"
+                f"such as 'DIR/*.png'{camera}"
             )
 
     def _pattern(self, pattern: Path) -> None:

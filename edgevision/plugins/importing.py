@@ -76,14 +76,17 @@ def _set_signals(before: list[tuple[int, Any]]) -> None:
                 signal.signal(number, handler)
 
 
-def _float_errors() -> Any:
+#: How numpy handles errors when it is imported: a plugin may be the first that does.
+_NUMPY_DEFAULT = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+
+
+def _float_errors() -> dict[str, str]:
     numpy = sys.modules.get("numpy")
-    return None if numpy is None else numpy.geterr()
+    return _NUMPY_DEFAULT if numpy is None else numpy.geterr()
 
 
-def _set_float_errors(before: Any) -> None:
-    if before is not None:
-        sys.modules["numpy"].seterr(**before)
+def _set_float_errors(before: dict[str, str]) -> None:
+    sys.modules["numpy"].seterr(**before)
 
 
 def _working_directory() -> str | None:

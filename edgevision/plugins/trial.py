@@ -85,21 +85,33 @@ def _file(point: EntryPoint, provider: Provider) -> Path | None:
     folder = cache_folder()
     if folder is None:
         return None
-    facts = [__version__, sys.version, provider, _module_facts(point.value), installed_packages()]
+    facts = [__version__, sys.version, provider, _module_facts(point.value, provider), installed_packages()]
     return folder / "plugins" / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()}.json"
 
 
-def _module_facts(value: str) -> list[object]:
-    """Values that change with the source of a plugin: it may be one that its author works on."""
+def _module_facts(value: str, provider: Provider) -> list[object]:
+    """Values that change with the source of a plugin: of all its files, where its author may work on it."""
     package = value.partition(":")[0].partition(".")[0].strip()
     with suppress(Exception):  # there is no such module: the import says so
         spec = find_spec(package)
         folders = list(spec.submodule_search_locations or ()) if spec else []
+        named = [Path(spec.origin)] if spec and spec.origin else []
+        record = _record_of(folders[0] if folders else named[0], provider)
+        if record is not None:
+            return [file_facts(file) for file in (record, *named)]
         files = [file for folder in folders for file in Path(folder).rglob("*.py")]
-        if spec and spec.origin:
-            files.append(Path(spec.origin))
-        return [file_facts(file) for file in sorted(files)]
+        return [file_facts(file) for file in sorted({*files, *named})]
     return []
+
+
+def _record_of(module: str | Path, provider: Provider) -> Path | None:
+    """The list of the files that pip installed with a module, which each installation writes anew.
+
+    `None` where a module is not what pip copied: a checkout has its metadata elsewhere, or no such list.
+    """
+    name = f"{provider.distribution.replace('-', '_')}-{provider.version}.dist-info"
+    record = Path(module).parent / name / "RECORD"
+    return record if record.is_file() else None
 
 
 def _kept(file: Path) -> Trial | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgevision.bundle.pictures import ATTENTION, OWN_ATTENTION, Picture
-from edgevision.evidence.attention import AttentionDrift, AttentionReference
+from edgevision.evidence.attention import AttentionDrift, AttentionReference, drift_verdict
 from edgevision.evidence.records import Evidence
 from edgevision.reporting.changes import ShownPicture, shown_picture
 from edgevision.system.decimals import decimals
@@ -35,13 +35,13 @@ class Attention:
 
     Attributes:
         source: the maps that others are compared with.
-        rows: (artifact, its drift).
+        rows: (artifact, its drift, the verdict in words).
         moved: images on which the attention of an artifact has moved most.
         changed: images whose answer has changed.
     """
 
     source: AttentionReference
-    rows: tuple[tuple[str, AttentionDrift], ...]
+    rows: tuple[tuple[str, AttentionDrift, str], ...]
     moved: tuple[ExplainedImage, ...]
     changed: tuple[ExplainedImage, ...]
 
@@ -55,10 +55,12 @@ def attention(evidence: Evidence, pictures: Sequence[Picture]) -> Attention | No
     """
     if evidence.attention is None:
         return None
-    rows = tuple((one.artifact, one.attention) for one in evidence.results if one.attention is not None)
-    moved = [_moved(name, shown, rows) for name, shown in _by_image(pictures, ATTENTION)]
+    source = evidence.attention
+    measured = [(one.artifact, one.attention) for one in evidence.results if one.attention is not None]
+    rows = tuple((name, one, drift_verdict(one.drift, source.noise)) for name, one in measured)
+    moved = [_moved(name, shown, measured) for name, shown in _by_image(pictures, ATTENTION)]
     changed = [ExplainedImage(name, "", shown, {}) for name, shown in _by_image(pictures, OWN_ATTENTION)]
-    return Attention(evidence.attention, rows, tuple(moved), tuple(changed))
+    return Attention(source, rows, tuple(moved), tuple(changed))
 
 
 def _moved(

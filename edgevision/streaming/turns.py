@@ -46,6 +46,8 @@ class Turns:
         """Forget a stream that is closed."""
         with self._lock:
             self._last.pop(stream, None)
+            while stream in self._recent:
+                self._recent.remove(stream)
 
     def _begin(self, turn: _Turn) -> None:
         with self._lock:

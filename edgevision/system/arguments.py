@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edgevision.errors import OptionError
+from edgevision.system.credentials import is_address, without_credentials
 from edgevision.system.numeric import is_memory_mapped, is_real, plain
 from edgevision.system.shown import shown
 
@@ -36,7 +37,8 @@ def one_path(value: str | os.PathLike[str], argument: str) -> Path:
     """The path, whether something is there or not; `Path.exists` and its like do not raise on it.
 
     Raises:
-        OptionError: `value` is not a path, empty, or one that the system refuses, such as a path too long.
+        OptionError: `value` is not a path, empty, an address, or one that the system refuses, such as a path
+            that is too long.
     """
     text = path_text(value)
     if text is None:
@@ -49,9 +51,21 @@ def one_path(value: str | os.PathLike[str], argument: str) -> Path:
     except OSError as error:
         if error.errno not in _NOTHING_THERE:
             raise OptionError(f"{argument}: {shown(text)} cannot be a path: {error.strerror}") from error
+        if address := address_instead(text):
+            raise OptionError(f"{argument}: {address}") from None
     except ValueError as error:  # a NUL, or a character that no file name can have
         raise OptionError(f"{argument}: {shown(text)} cannot be a path: {error}") from error
     return path
+
+
+def address_instead(text: str) -> str:
+    """An error's text where an address stands in the place of a path; else empty."""
+    if not is_address(text):
+        return ""
+    return (
+        f"expected a path, got the address {without_credentials(text)} (edgevision stream MODEL ADDRESS runs "
+        "on the frames of one)"
+    )
 
 
 def instance(value: Any, kind: type[KindT], argument: str) -> KindT:

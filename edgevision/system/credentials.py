@@ -40,5 +40,5 @@ def without_user(address: str) -> str:
 
 
 def is_address(text: str) -> bool:
-    """True for text that begins as a URL does, such as ``rtsp://``."""
-    return re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", text) is not None
+    """True for text that begins as a URL does, such as ``rtsp://``; one letter is a drive."""
+    return re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", text) is not None

@@ -16,6 +16,13 @@ _CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _MOST_CLASSES = 100_000
 #: What lists have in the places of classes that do not exist.
 _UNNAMED = frozenset({"???", "n/a"})
+#: Folders that are found above those of the classes.
+_PARTS = frozenset(
+    (
+        *("train", "training", "val", "valid", "validation", "dev", "test", "testing"),
+        *("eval", "evaluation", "calibration", "holdout"),
+    )
+)
 #: Share of the names of a file that may be there twice: ImageNet has two cranes, the bird and the machine.
 HOMONYMS = 0.01
 
@@ -115,6 +122,20 @@ def check_label_count(labels: Sequence[str], classes: int, where: str = "") -> N
         )
 
 
+def parts_hint(folders: Sequence[str]) -> str:
+    """The argument for one of the parts of a data set, for a message; empty for folders of classes.
+
+    Args:
+        folders: names of the folders of a set.
+    """
+    if not folders or not {name.lower() for name in folders} <= _PARTS:
+        return ""
+    best = next((name for name in folders if not name.lower().startswith("train")), folders[0])
+    return (
+        f"; {', '.join(folders)} are parts of a data set: pass the one to measure on, such as FOLDER/{best}"
+    )
+
+
 def background_hint(labels: int, classes: int) -> str:
     """The usual cause where the number of labels is one more or less than that of classes; else empty."""
     if labels == classes + 1:
@@ -141,8 +162,11 @@ def network_labels(
         file: the file with the labels, likewise.
 
     Raises:
-        OptionError: more or fewer labels than classes, or a folder that is not among the labels.
+        OptionError: more or fewer labels than classes, a folder that is not among the labels, or folders
+            that are parts of a data set.
     """
+    if parts_hint(folders) and not set(folders) <= set(labels or ()):
+        raise OptionError(f"the evaluation set has no class folders{parts_hint(folders)}")
     if labels is None:
         if folders and len(folders) != classes:
             raise OptionError(

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from edgevision.errors import EdgeVisionError, InferenceError, OptionError, ProcessError, first_line
@@ -49,11 +50,15 @@ class RayExecutor:
 
     def run(self, work: Work, units: Iterable[Unit], workers: int | None) -> Iterator[Answer]:
         """As `Executor.run`."""
+        waiting = iter(units)
+        first = next(waiting, None)
+        if first is None:  # nothing is left to do, and no cluster is started for it
+            return
         with connected() as ray:
             cpus = node_cpus(ray)
             count = max(1, math.floor(sum(cpus))) if workers is None else workers
             with _Actors(ray, work, count, share_of_cpu(cpus, count)) as actors:
-                yield from actors.answers(units)
+                yield from actors.answers(chain([first], waiting))
 
 
 def share_of_cpu(cpus: list[float], actors: int) -> float:
@@ -130,10 +135,10 @@ class _Actors:
     def __init__(self, ray: Any, work: Work, count: int, cpus: float) -> None:
         self._ray = ray
         self._work = work
-        shared = ray.put(work)
+        self._shared = ray.put(work)  # kept: an actor that starts again reads it once more
         # Calls of `answer` are sent again here: Ray cannot tell a fatal one from those that waited behind it.
         remote = ray.remote(num_cpus=cpus, max_restarts=-1, max_task_retries=-1)(Worker)
-        self._actors = [remote.remote(shared) for _ in range(count)]
+        self._actors = [remote.remote(self._shared) for _ in range(count)]
         self._starting: dict[Any, int] = {}
         for place in range(count):
             self._await(place)

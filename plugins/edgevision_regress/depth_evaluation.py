@@ -123,5 +123,5 @@ class DepthEvaluation(ImageTaskEvaluation):
 
 
 def _near(found: Floats, truth: Floats) -> NDArray[np.bool_]:
-    """Whether the larger of both is less than `_RATIO` times the other, of a truth above 0."""
+    """True for pairs of which the larger is less than `_RATIO` times the other, of a truth above 0."""
     return np.asarray((found < _RATIO * truth) & (truth < _RATIO * found))

@@ -22,7 +22,7 @@ _ROUNDING = 1e-3
 
 
 class Identity(NamedTuple):
-    """What a gallery says of an image.
+    """The answer of a gallery about an image.
 
     Attributes:
         name: of the most similar enrolled image, or `None`: unknown, because none is similar enough.
@@ -50,12 +50,6 @@ class Gallery:
 
     Raises:
         OptionError: the threshold is no such number.
-
-    Example::
-
-        gallery = Gallery(edgevision.load("faces.evb"), 0.6)
-        gallery.enrol("Ada", "ada1.jpg", "ada2.jpg")
-        print(gallery.identify(frame).name or "unknown")
     """
 
     def __init__(self, model: Embedder, threshold: float) -> None:

@@ -25,6 +25,8 @@ class SegmentTask:
         threshold: the lowest score of a mask, 0…1.
         overlap: pixels that neighbouring tiles share, for a network that sees images of any size in tiles of
             its own size; `None` for one that sees the whole image, resized.
+        grid_wh: width and height of the grid of an output that is flattened row by row, ``(batch, cells,
+            classes)``; `None` for one that is not.
 
     Raises:
         OptionError: a field has a wrong value; names it.
@@ -36,6 +38,7 @@ class SegmentTask:
     axis: str = "last"
     threshold: float = 0.5
     overlap: int | None = field(default=None, metadata={"added": "1.1"})
+    grid_wh: tuple[int, int] | None = field(default=None, metadata={"added": "1.1"})
 
     def __post_init__(self) -> None:
         if not isinstance(self.output, str):
@@ -48,6 +51,11 @@ class SegmentTask:
         object.__setattr__(self, "threshold", threshold)
         if self.overlap is not None:
             object.__setattr__(self, "overlap", whole_number(self.overlap, "overlap", 0))
+        if self.grid_wh is not None:
+            if not isinstance(self.grid_wh, (list, tuple)) or len(self.grid_wh) != 2:
+                raise OptionError(f"grid_wh: expected a width and a height, got {self.grid_wh!r:.80}")
+            width, height = (whole_number(side, "grid_wh", 1) for side in self.grid_wh)
+            object.__setattr__(self, "grid_wh", (width, height))
 
     @property
     def are_masks(self) -> bool:

@@ -82,6 +82,12 @@ class SegmentKind(ImageTaskKind):
                 "axis": {"enum": list(AXES)},
                 "threshold": {"type": "number", "minimum": 0, "maximum": 1},
                 "overlap": {"type": ["integer", "null"], "minimum": 0},
+                "grid_wh": {
+                    "type": ["array", "null"],
+                    "items": {"type": "integer", "minimum": 1},
+                    "minItems": 2,
+                    "maxItems": 2,
+                },
             },
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from edgevision.tasks.api import MissingOptionError, NetworkFacts, OptionError, TensorSpec
@@ -24,13 +25,14 @@ def described(network: NetworkFacts) -> SegmentTask:
     if not is_map(spec, network):
         raise OptionError(
             f"{network.where}: output '{spec.name}' is {spec.describe()}; expected a class for each pixel, "
-            "(batch, height, width, classes); pass --output-name with such an output, or save the model "
-            "without the layer that flattens it"
+            "(batch, height, width, classes), or the same flattened; pass --output-name with such an output"
         )
+    grid_wh = flat_grid(spec, network)
     axis = options.get("axis") or _axis(network, spec)
     channels = spec.shape[-1 if axis == "last" else 1]
     values = options.get("values") or _values(network, spec, channels)
-    task = SegmentTask(spec.name, values, axis, options.get("threshold", 0.5), options.get("overlap"))
+    threshold, overlap = options.get("threshold", 0.5), options.get("overlap")
+    task = SegmentTask(spec.name, values, axis, threshold, overlap, grid_wh)
     if values == "softmax" and channels == 1:
         raise OptionError(
             f"{network.where}: the softmax of a single channel is always 1; for a mask pass --scores "
@@ -49,9 +51,27 @@ def chosen_output(network: NetworkFacts) -> TensorSpec | None:
 def is_map(spec: TensorSpec, network: NetworkFacts) -> bool:
     """True for a value, or several, at each cell of a grid over a network's input."""
     sizes = spec.shape[1:]
-    if len(sizes) == 2:  # and not a row of scores for each of many places
-        return network.input_size_wh is not None and _has_shape(sizes, *network.input_size_wh)
+    if network.input_size_wh is None:
+        return False
+    if len(sizes) == 2:
+        return _has_shape(sizes, *network.input_size_wh) or flat_grid(spec, network) is not None
     return len(sizes) == 3 and (_are_sides(sizes[:2]) or _are_sides(sizes[1:]))
+
+
+def flat_grid(spec: TensorSpec, network: NetworkFacts) -> tuple[int, int] | None:
+    """Width and height of the grid of an output that is flattened; `None` for one that is not.
+
+    It has as many cells as the network's input has pixels, or blocks of as many pixels across as down.
+    """
+    sizes, input_wh = spec.shape[1:], network.input_size_wh
+    if len(sizes) != 2 or None in sizes or input_wh is None or _has_shape(sizes, *input_wh):
+        return None
+    cells = int(max(size or 0 for size in sizes))
+    step = math.isqrt(input_wh[0] * input_wh[1] // cells) if cells else 0
+    if not step or any(side % step for side in input_wh):
+        return None
+    width, height = (side // step for side in input_wh)
+    return (width, height) if width * height == cells else None
 
 
 def _are_sides(sizes: Sequence[int | None]) -> bool:
@@ -61,6 +81,8 @@ def _are_sides(sizes: Sequence[int | None]) -> bool:
 def _axis(network: NetworkFacts, spec: TensorSpec) -> str:
     """Where the classes are: ``first`` if the other two sizes alone have the shape of the input."""
     sizes = spec.shape[1:]
+    if flat_grid(spec, network) is not None:
+        return "last" if (sizes[0] or 0) > (sizes[1] or 0) else "first"
     if len(sizes) != 3 or network.input_size_wh is None:
         return "last"
     width, height = network.input_size_wh
@@ -77,14 +99,15 @@ def _has_shape(sides: Sequence[int | None], width: int, height: int) -> bool:
 
 
 def _values(network: NetworkFacts, spec: TensorSpec, channels: int | None) -> str:
-    if len(spec.shape) == 3 or ("int" in spec.dtype and spec.quantization is None):
+    is_flat = flat_grid(spec, network) is not None
+    if (len(spec.shape) == 3 and not is_flat) or ("int" in spec.dtype and spec.quantization is None):
         return "classes"
     kind = network.options.score_kind or network.score_kinds.get(spec.name)
     if kind is None:
         raise MissingOptionError(
             network.where,
             f"output '{spec.name}': cannot infer whether it holds scores or logits; pass --scores softmax, "
-            "sigmoid, or logits",
+            "sigmoid, or logits; for class numbers --task-option values=classes",
         )
     if kind in ("logits", "linear"):
         return "sigmoid-logits" if channels == 1 else "logits"

@@ -16,6 +16,8 @@ Floats = NDArray[np.float32]
 MOST_CLASSES = 255
 #: Largest value of a score that rounding explains.
 _HIGHEST_SCORE = 1.01
+#: Of a dequantized number in float32.
+_ROUNDING = 1e-4
 
 
 class ScoreMap:
@@ -37,12 +39,21 @@ class ScoreMap:
         self.task = task
         spec = stated_output(outputs, task.output, "the classes")
         rank = len(spec.shape) - 1
-        if rank not in ((2, 3) if task.values == "classes" else (3,)):
+        if task.grid_wh is not None:
+            cells = spec.shape[1 if task.axis == "last" else 2] if rank == 2 else -1
+            if cells not in (None, task.grid_wh[0] * task.grid_wh[1]):
+                raise OptionError(
+                    f"output '{task.output}': expected {task.grid_wh[0]}x{task.grid_wh[1]} cells with "
+                    f"classes, got {spec.describe()}"
+                )
+        elif rank not in ((2, 3) if task.values == "classes" else (3,)):
             raise OptionError(
                 f"output '{task.output}': expected (batch, height, width, classes), got "
                 f"{spec.describe()}; for class numbers pass --task-option values=classes"
             )
         self.labels = labels_of(labels, spec, task)
+        # Through a quantized output class numbers come back off by up to half of its step.
+        self._off = 0.0 if spec.quantization is None else 0.5 * spec.quantization.scale + _ROUNDING
 
     @property
     def holds_classes(self) -> bool:
@@ -56,10 +67,16 @@ class ScoreMap:
             InferenceError: they are not finite, or not what the task says.
         """
         cells = outputs[self.task.output]
-        if cells.ndim == 2:
+        if self.task.grid_wh is not None:
+            by_class = cells.T if self.task.axis == "last" else cells
+            cells = by_class.reshape(-1, *self.task.grid_wh[::-1])
+        elif cells.ndim == 2:
             cells = cells[np.newaxis]
         elif self.task.axis == "last":
             cells = np.moveaxis(cells, -1, 0)
+        if self.holds_classes and 0 < self._off < 0.5:
+            near = np.rint(cells)
+            cells = np.where(np.abs(cells - near) <= self._off, near, cells)
         self._check(cells)
         return np.ascontiguousarray(cells)
 

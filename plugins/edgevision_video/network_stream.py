@@ -51,9 +51,11 @@ class NetworkStream:
                 "video", f"PyAV is not installed, which reads {_shown(source)}"
             ) from error
         _check_address(source)
+        scheme, separator, rest = source.partition(":")
+        source = scheme.lower() + separator + rest  # FFmpeg knows it so alone
         av.logging.set_level(av.logging.PANIC)  # FFmpeg's own lines contain the address with its password
         timeout = settings.open_timeout_s, settings.read_timeout_s
-        options = _RTSP_OPTIONS if source.lower().startswith("rtsp") else {}
+        options = _RTSP_OPTIONS if source.startswith("rtsp") else {}
         began_s = time.monotonic()
         try:
             container = av.open(source, timeout=timeout, options=_LIVE_OPTIONS | options)
@@ -177,7 +179,7 @@ def _told(source: str, error: Exception, what: str, late: bool = False) -> Strea
 
 
 def _reason(error: Exception) -> str:
-    """What FFmpeg says, with the last line of its log, without credentials."""
+    """FFmpeg's own words, with the last line of its log, without credentials."""
     reason = getattr(error, "strerror", None) or first_line(error)
     logged = getattr(error, "log", None)
     return without_credentials(f"{reason}: {logged[2].strip()}" if logged else reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import numpy as np
 import pytest
 
 import edgevision
-from batching.image_folders import write_images
+from batching.image_folders import BROKEN, write_images
 from edgevision import BatchSettings, Evaluation
 from edgevision.artifact import read_artifact
 from edgevision.batching.local import LocalExecutor
 from edgevision.errors import InputError, OptionError
+from edgevision.tasks.score_calibration import ScoreCalibration
 from evaluation.tiny_bundle import write_tiny_bundle
 from tiny_bundles import DATA, DETECT, RGB, detector_artifact, write_artifacts
 
@@ -152,3 +154,19 @@ def test_arguments_that_an_evaluation_does_not_have_are_refused(
         path.rename(flat / path.name)
     with pytest.raises(InputError, match="no ground truth"):
         edgevision.batch(bundle, flat, tmp_path / "c", evaluate=True)
+
+
+def test_a_comparison_is_that_of_compare(bundles: dict[str, Path], images: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    other = write_tiny_bundle(tmp_path / "other.evb", score_calibration=ScoreCalibration(2.0))
+    shutil.copytree(images, whole)
+    (whole / BROKEN).unlink()
+    run = edgevision.batch(bundles["classify"], whole, tmp_path / "out", compare_with=other, evaluate=True)
+    expected = edgevision.compare(bundles["classify"], other, whole).to_dict()
+    assert run.comparison is not None
+    found = run.comparison.to_dict()
+    assert {name: found[name] for name in found if name not in ("created", "machine")} == {
+        name: expected[name] for name in expected if name not in ("created", "machine")
+    }
+    assert (run.ok, run.failed) == (COUNT, 0)
+    assert (tmp_path / "out" / "comparison.json").exists()

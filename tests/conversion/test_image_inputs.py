@@ -98,6 +98,10 @@ def test_an_image_in_another_shape_is_converted_and_predicted(
         ((SIZE * SIZE * 3,), "pass --input-size 12x12"),
         ((50,), "pass --input-size WIDTHxHEIGHT"),
         ((2, SIZE, SIZE, 3), "video is not supported; save the part of the model that takes one frame"),
+        (
+            (SIZE, SIZE, 6),
+            "6 channels are not supported; save a model whose first layers make these of 1 or 3",
+        ),
         ((SIZE, SIZE, 4), "has no alpha channel; save a model that adds an opaque one"),
     ],
 )

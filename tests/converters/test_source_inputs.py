@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keras_sources import MARKS, read
+from keras_sources import MARKS, artifact_answers, read
 from test_keras_conversion import CONVERTERS, answers_of, converted
 
 from edgevision.converter import Converter
 from edgevision.errors import OptionError, SourceError
+from edgevision_keras.tflite import TfliteConverter
 
 pytestmark = MARKS
 CASES: dict[str, tuple[tuple[int | None, ...], tuple[int, int] | None, tuple[int, int, int]]] = {
@@ -181,12 +182,22 @@ def test_a_model_that_mixes_the_images_of_a_batch_is_refused(tmp_path: Path, ker
         read(tmp_path / "model")
 
 
-def test_a_model_that_keras_has_quantized_is_refused(tmp_path: Path, keras: Any) -> None:
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_a_model_that_keras_has_quantized_is_read_with_its_weights_and_activations_in_float(
+    tmp_path: Path, keras: Any, mode: str
+) -> None:
+    keras.utils.set_random_seed(4)
     model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(4)])
-    model.layers[-1].quantize("int8")
+    model.layers[-1].quantize(mode)
     model.save(tmp_path / "model.keras")
-    with pytest.raises(SourceError, match=r"was quantized by Keras \(model\.quantize\('int8'\)\)"):
-        read(tmp_path / "model.keras")
+    source = read(tmp_path / "model.keras")
+    assert source.description == f"Keras 3 .keras file (weights {mode} by Keras)"
+    images = np.random.default_rng(1).random((5, 8, 8, 3), np.float32)
+    (outputs,) = source.run({source.inputs[0].name: images}).values()
+    np.testing.assert_allclose(outputs, model(images), atol=0.05)
+    # TFLite has no kernel for Keras's own product of integers.
+    (answers,) = artifact_answers(TfliteConverter().convert(source, "float32", None), images).values()
+    np.testing.assert_allclose(answers, outputs, atol=1e-5)
 
 
 def test_layers_of_several_dtype_policies_are_read_in_float32(tmp_path: Path, keras: Any) -> None:

@@ -13,10 +13,9 @@ from edgevision.errors import OptionError
 from edgevision.evaluation.attention import NOISE, NOTHING_FOUND, SourceAttention
 from edgevision.evaluation.attention_checks import OtherMaps
 from edgevision.evidence.attention import (
-    AttentionDrift,
     AttentionSpecification,
-    Faithfulness,
     MeanOfImages,
+    drift_verdict,
 )
 from edgevision.metrics.intervals import Interval
 from edgevision.testing.models import fake_classifier, fake_detector
@@ -73,7 +72,7 @@ def test_an_artifact_that_decides_alike_and_looks_elsewhere_has_drifted(source: 
     found, pairs = source.drift(model(slice(16, 32)), print)
     assert found.drift.value > 0.9
     assert found.overlap.value < 0.1
-    assert found.verdict(source.evidence.noise).startswith("moved more")
+    assert drift_verdict(found.drift, source.evidence.noise).startswith("moved more")
     correlations = [one.correlation for one in found.worst]
     assert correlations == sorted(correlations)
     worst = source.sample.shown_names[pairs[0].source.place]
@@ -149,9 +148,7 @@ def test_the_verdict_rests_on_the_intervals(limits: tuple[float, float], verdict
     def mean(low: float, high: float) -> MeanOfImages:
         return MeanOfImages((low + high) / 2, Interval(low, high, "gaffke"))
 
-    ahead = Faithfulness(mean(0.1, 0.2), mean(0.1, 0.2))
-    found = AttentionDrift(mean(*limits), mean(0.5, 0.6), ahead, ())
-    assert found.verdict(mean(0.3, 0.5)).startswith(verdict)
+    assert drift_verdict(mean(*limits), mean(0.3, 0.5)).startswith(verdict)
 
 
 @pytest.mark.parametrize(

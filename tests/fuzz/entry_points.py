@@ -296,6 +296,7 @@ def functions(folder: Path) -> Iterator[Entry]:
             "on": tflite,
             "settings": ev.BatchSettings(format="jsonl"),
             "evaluate": False,
+            "compare_with": None,
         },
         "compare": {"a": "tiny.evb", "b": "tiny.evb", "data": "five", "a_on": tflite, "b_on": tflite},
         "convert": {"source": "empty.keras", "output": "new.evb", "targets": ("raspberry-pi-5",)},

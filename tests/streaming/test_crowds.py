@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections import Counter
 from typing import Any
 
@@ -87,6 +89,17 @@ def test_a_stream_is_left_while_its_source_answers() -> None:
     for stream in streams:
         assert "stuck" not in {event.kind for event in stream.events}
         assert stream.counters.in_progress == 0
+
+
+def test_turns_forget_a_stream_that_has_ended() -> None:
+    """A stream refers to its session, which its turns must not keep alive."""
+    clock = SimulatedClock()
+    model = model_on(clock, 0.01)
+    run_at_once(clock, [model.stream(map(numbered, range(9)), clock=clock) for _ in range(STREAMS)])
+    session = weakref.ref(model.session)
+    del model
+    gc.collect()
+    assert session() is None
 
 
 def test_a_model_that_is_closed_ends_streams_whose_source_answers() -> None:

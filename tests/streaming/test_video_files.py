@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgevision.errors import StreamBrokenError, StreamError
+from edgevision.errors import OptionError, StreamBrokenError, StreamError
 from edgevision.imaging.write import write_image
 from edgevision.testing import fake_classifier
 from streaming.video_files import brightness, write_video
@@ -27,6 +27,17 @@ def test_every_frame_of_a_video_in_order_with_its_time(tmp_path: Path, name: str
     for frame, result in seen:
         assert frame.pixels.shape == (48, 64, 3)
         assert result.value.scores[1] * 255 == pytest.approx(brightness(frame.index), abs=4)
+
+
+@pytest.mark.parametrize("host", ["", "localhost"])
+def test_a_file_is_found_by_its_address(tmp_path: Path, host: str) -> None:
+    from urllib.parse import quote
+
+    path = write_video(tmp_path / "größe 100%d.avi", frames=3)
+    stream = MODEL.stream(f"file://{host}{quote(str(path))}")
+    assert [frame.source for frame, _ in stream] == [str(path)] * 3
+    with pytest.raises(OptionError, match="cannot be streamed: file://elsewhere"):
+        MODEL.stream(f"file://elsewhere{quote(str(path))}")
 
 
 def test_colours_are_those_of_the_file(tmp_path: Path) -> None:

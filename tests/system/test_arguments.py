@@ -57,6 +57,7 @@ def test_a_path_may_lead_nowhere(value: Any) -> None:
         (5, "labels: expected a str or Path, got 5"),
         (b"a", "labels: expected a str or Path, got b'a'"),
         (["a"], r"labels: expected a str or Path, got \['a'\]"),
+        ("http://u:hidden@h/labels", r"labels: expected a path, got the address http://h/labels \("),
         ("", "labels: expected a path, got an empty string"),
         ("a\0b", "labels: 'a.*b' cannot be a path: .*embedded null"),
         ("\ud800", "labels: .* cannot be a path"),

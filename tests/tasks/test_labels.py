@@ -25,3 +25,13 @@ def test_stated_labels_must_match_the_network_and_the_folders() -> None:
         network_labels(labels, (), 2, "m.keras", "a.txt")
     with pytest.raises(OptionError, match="class folder 'fox' of the evaluation set is not among"):
         network_labels(labels, ("fox",), 3, "m.keras")
+
+
+def test_the_parts_of_a_data_set_are_no_classes() -> None:
+    # A classifier of two classes would otherwise be given the labels "train" and "val".
+    with pytest.raises(OptionError, match=r"train, val are parts of a data set: pass .* FOLDER/val"):
+        network_labels(None, ("train", "val"), 2, "m.keras")
+    with pytest.raises(OptionError, match="FOLDER/test"):
+        network_labels(("cat", "dog"), ("Training", "test"), 2, "m.keras")
+    assert network_labels(None, ("bus", "train"), 2, "m.keras") == ("bus", "train")
+    assert network_labels(("test", "train"), ("test", "train"), 2, "m.keras") == ("test", "train")

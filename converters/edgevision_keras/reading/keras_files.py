@@ -88,7 +88,6 @@ def _open_config(
     path: Path, config: Any, version: str, trust_source: bool, imports: Sequence[str], suffix: str
 ) -> OpenModel:
     """Rebuild a model with the generation of Keras that wrote it: Keras 3 misreads some layers of Keras 2."""
-    _check_not_quantized(config, path)
     _check_runs_in_tensorflow(config, path)
     generation = _KERAS_3 if version.startswith("3") else _KERAS_2
     keras = require_keras() if generation == _KERAS_3 else require_tf_keras()
@@ -110,7 +109,11 @@ def _open_config(
             next_step=f"in the program that trained it, {_EXPORT}",
         )
     opened = _keras_model(path, model, f"Keras {generation} {suffix} file", keras.__name__)
-    return replace(opened, preprocessing=stated_preprocessing(config))
+    modes = _without_rounded_activations(model)
+    description = (
+        f"{opened.description} (weights {', '.join(modes)} by Keras)" if modes else opened.description
+    )
+    return replace(opened, description=description, preprocessing=stated_preprocessing(config))
 
 
 @contextmanager
@@ -126,19 +129,26 @@ def _named(path: Path, suffix: str) -> Iterator[Path]:
         yield link
 
 
-def _check_not_quantized(config: Any, path: Path) -> None:
-    """Refuse models that Keras has quantized: their float weights are lost."""
-    for entry in entries(config):
-        name = str(entry["class_name"])
-        if (name.startswith("Quantized") and "DTypePolicy" in name) or name in (
-            "GPTQDTypePolicy",
-            "AWQDTypePolicy",
-        ):
-            mode = entry.get("config", {}).get("mode", "int8")
-            raise SourceError(
-                f"{path}: was quantized by Keras (model.quantize('{mode}')), and its float weights are lost; "
-                "convert the model as it was saved before; EdgeVision quantizes by itself: --precision int8"
-            )
+def _without_rounded_activations(model: Any) -> list[str]:
+    """Let the layers that Keras has quantized (`model.quantize`) compute with activations in float.
+
+    Keras rounds their inputs by the largest value of each image, with operations that no runtime computes
+    as fast as those in float. Their weights are those that Keras has rounded.
+
+    Returns:
+        How Keras has quantized them, such as ``int8``, sorted.
+    """
+    modes = set()
+    for layer in _flattened(model):
+        mode = getattr(layer, "quantization_mode", None)
+        if mode is None:
+            continue
+        modes.add(str(mode))
+        if mode == "float8":  # whose weights are in float, and are rounded in each call
+            layer.dtype_policy = layer.dtype_policy.variable_dtype
+        else:
+            layer.inputs_quantizer = None
+    return sorted(modes)
 
 
 def _check_runs_in_tensorflow(config: Any, path: Path) -> None:
@@ -182,7 +192,7 @@ def _check_classes_known(config: Any, keras: Any, classes: Mapping[str, Any], pa
     for entry in entries(described):
         name, module = str(entry["class_name"]), entry.get("module")
         # Keras 3 names no module for an initializer, say, that a program defines itself.
-        if module is None and id(entry) not in layers and entry.get("registered_name") in (None, "Custom"):
+        if module is None and id(entry) not in layers and not entry.get("registered_name"):
             continue
         if (
             str(module).partition(".")[0] in _KERAS_PACKAGES
@@ -200,12 +210,20 @@ def _check_functions_known(config: Any, keras: Any, path: Path) -> None:
     for layer in reversed(list(_layers(_without_compilation(config)))):
         for entry in entries(layer):
             name = entry.get("config")
-            if entry["class_name"] != "function" or not isinstance(name, str):
-                continue
-            modules = (getattr(keras, module, None) for module in _FUNCTION_MODULES)
-            known = any(hasattr(module, name) for module in modules)
-            if not known and keras.saving.get_registered_object(name) is None:
+            is_named = entry["class_name"] == "function" and entry.get("module") == "builtins"
+            if is_named and isinstance(name, str) and not _knows_function(keras, name):
                 raise SourceError(f"{path}: layer '{layer_name(layer)}' uses {_unknown_function(name)}")
+
+
+def _knows_function(keras: Any, name: str) -> bool:
+    modules = (getattr(keras, module, None) for module in _FUNCTION_MODULES)
+    if (
+        any(hasattr(module, name) for module in modules)
+        or keras.saving.get_registered_object(name) is not None
+    ):
+        return True
+    # Keras 3.6 and older left out the package.
+    return any(known.endswith(f">{name}") for known in keras.saving.get_custom_objects())
 
 
 def _unknown_function(name: str) -> str:
@@ -281,10 +299,11 @@ def _keras_model(path: Path, model: Any, description: str, library: str) -> Open
             "model.export('DIR'), and convert that directory"
         )
     names = getattr(model, "output_names", None) or [model.layers[-1].name]
-    flattened = list(model._flatten_layers()) if hasattr(model, "_flatten_layers") else model.layers
+    flattened = _flattened(model)
     for layer in flattened:
         _unroll(layer)
-    _name_scopes(flattened)
+    if library == "keras":
+        _name_scopes(flattened)
 
     def call(tensors: Mapping[str, Any]) -> Any:
         return _with_declared_shapes(model(_packed(model, list(tensors.values())), training=False), model)
@@ -298,6 +317,11 @@ def _keras_model(path: Path, model: Any, description: str, library: str) -> Open
         description=description,
         library=library,
     )
+
+
+def _flattened(model: Any) -> Sequence[Any]:
+    """The model itself and its layers at any depth."""
+    return list(model._flatten_layers()) if hasattr(model, "_flatten_layers") else model.layers
 
 
 def _unroll(layer: Any) -> None:
@@ -322,7 +346,7 @@ def _unroll(layer: Any) -> None:
 
 
 def _name_scopes(layers: Sequence[Any]) -> None:
-    """Give layers names that TensorFlow takes for scopes: with PyTorch or JAX, Keras takes any."""
+    """Give layers of Keras 3 names that TensorFlow takes for scopes: with PyTorch or JAX, Keras takes any."""
     taken = {layer.name for layer in layers}
     for layer in layers:
         if not _SCOPE_NAME.fullmatch(layer.name):

@@ -10,7 +10,7 @@ from edgevision.calibration.findings import Coverage
 from edgevision.cli.lines import echo_line
 from edgevision.cli.output.sets import describe_set, echo_findings
 from edgevision.cli.output.tables import echo_table
-from edgevision.evidence.attention import AttentionDrift
+from edgevision.evidence.attention import AttentionDrift, drift_verdict
 from edgevision.evidence.operating_points import OperatingEvidence
 from edgevision.evidence.operating_texts import operating_cost
 from edgevision.evidence.records import Attempt, Evidence, Measured
@@ -151,7 +151,7 @@ def _echo_attention(evidence: Evidence) -> None:
     echo_line()
     echo_line(f"attention drift from the source, on {source.measured_on}")
     rows = [
-        (name, str(one.drift), str(one.overlap), one.verdict(source.noise), _most_moved(one))
+        (name, str(one.drift), str(one.overlap), drift_verdict(one.drift, source.noise), _most_moved(one))
         for name, one in measured
     ]
     (noise, *others) = source.other_maps

@@ -195,7 +195,7 @@ function showFrozen() {
   const button = byId("explain");
   byId("freeze").setAttribute("aria-pressed", String(still));
   set("freeze", still ? "Resume" : "Freeze");
-  button.hidden = !(frozen && frozen.explainable && frozen.frame.found);
+  button.hidden = !(frozen && frozen.explainable && frozen.frame.found?.length);
   button.disabled = ended || Boolean(frozen && frozen.asked);
   button.setAttribute("aria-pressed", String(Boolean(frozen && frozen.showsMap)));
   set("explained", frozen ? frozen.explained : "");

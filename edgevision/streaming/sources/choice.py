@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from edgevision.errors import EdgeVisionError, OptionError, StreamError, first_line
 from edgevision.frame_source import FrameReader, FrameSource, SourceSettings
@@ -18,7 +19,7 @@ def source_of(source: Any) -> FrameSource:
     Raises:
         OptionError: none does; lists what is accepted.
     """
-    kinds = registry().frame_sources()
+    kinds, source = registry().frame_sources(), unaddressed(source)
     for kind in kinds.values():
         with suppress(Exception):  # of a path that the system refuses, or of the caller's own class
             if kind.recognises(source):
@@ -35,7 +36,7 @@ def open_reader(source: Any, settings: SourceSettings) -> FrameReader:
         StreamError: it cannot be opened.
         MissingRuntimeError: a library that it needs is not installed.
     """
-    kind = source_of(source)
+    kind, source = source_of(source), unaddressed(source)
     try:
         return kind.open(source, settings)
     except EdgeVisionError:
@@ -43,3 +44,11 @@ def open_reader(source: Any, settings: SourceSettings) -> FrameReader:
     except Exception as error:  # of a library, or of a third party's plugin
         told = without_credentials(f"{shown(source)}: {type(error).__name__}: {first_line(error)}")
         raise StreamError(f"source '{kind.name}' failed to open {told}") from None
+
+
+def unaddressed(source: Any) -> Any:
+    """The path of a ``file://`` address, as file managers copy it; any other source as it is."""
+    if not isinstance(source, str) or not source.lower().startswith("file://"):
+        return source
+    parts = urlsplit(source)
+    return unquote(parts.path) if parts.netloc in ("", "localhost") else source

@@ -1,4 +1,4 @@
-"""Whether an MP4 or MOV file says that its video is mirrored, as some phones write it."""
+"""Finds MP4 and MOV files that state that their video is mirrored, as some phones write them."""
 
 from __future__ import annotations
 

@@ -19,11 +19,12 @@ from edgevision.imaging.preprocess import Preprocessing
 from edgevision.session import open_session
 from edgevision.tasks.api import Claim, ModelParts, NetworkFacts, TaskKind, TaskOptions
 from edgevision.tasks.kind import DescribingKind, ResultReplayer
-from edgevision.tensors import TensorSpec
+from edgevision.tensors import Quantization, TensorSpec
 from edgevision.testing import FakeBackend
 from edgevision_segment.description import SegmentTask
 from edgevision_segment.kind import SegmentKind
 from edgevision_segment.model import Segmenter
+from edgevision_segment.scores import ScoreMap
 from edgevision_segment.segmentation import VOID, Segmentation
 from edgevision_segment.truth import class_numbers, read_masks
 
@@ -101,6 +102,20 @@ def test_class_numbers_come_from_the_graph_itself() -> None:
         assert found.scores is None
     with pytest.raises(InferenceError, match="class numbers, 0 to 2"):
         _segmenter(QUARTERS + 1, "classes")(np.zeros((8, 8, 3), np.uint8))
+
+
+@pytest.mark.parametrize(("scale", "is_near"), [(2 / 255, True), (0.9, True), (1.1, False)])
+def test_class_numbers_of_a_quantized_output_are_the_nearest_ones(scale: float, is_near: bool) -> None:
+    spec = TensorSpec("map", (None, 1, 3), "int8", Quantization(scale, -128))
+    score_map = ScoreMap([spec], SegmentTask("map", "classes"), LABELS)
+    stored = np.rint(np.array([[0, 1, 2]]) / scale) * scale
+    assert not (stored == [[0, 1, 2]]).all()
+    outputs = {"map": stored.astype(np.float32)}
+    if is_near:
+        np.testing.assert_array_equal(score_map.cells(outputs), [[[0, 1, 2]]])
+    else:  # two classes may have one number
+        with pytest.raises(InferenceError, match="expected class numbers, 0 to 2"):
+            score_map.cells(outputs)
 
 
 def test_255_classes_have_their_numbers_and_256_are_refused() -> None:
@@ -360,6 +375,40 @@ def test_the_axis_of_the_classes_follows_from_the_shape_of_the_input(
     assert SegmentKind().describe(network).axis == axis
 
 
+@pytest.mark.parametrize(
+    ("shape", "axis", "grid_wh"),
+    [
+        ((64, 3), "last", (8, 8)),
+        ((3, 64), "first", (8, 8)),
+        ((16, 3), "last", (4, 4)),
+        ((64, 21), "last", (8, 8)),
+    ],
+)
+def test_a_flattened_map_is_described_if_it_is_stated(
+    shape: tuple[int, ...], axis: str, grid_wh: tuple[int, int]
+) -> None:
+    network = _network(shape, kind="softmax")
+    assert SegmentKind().recognise(network) == Claim.STATED  # as many boxes have such scores, too
+    assert SegmentKind().describe(network) == SegmentTask("map", "softmax", axis, grid_wh=grid_wh)
+
+
+@pytest.mark.parametrize("shape", [(60, 3), (5,), (256, 3)])
+def test_rows_of_scores_for_other_places_are_no_flattened_map(shape: tuple[int, ...]) -> None:
+    assert SegmentKind().recognise(_network(shape, kind="softmax")) is None
+
+
+@pytest.mark.parametrize("axis", ["last", "first"])
+def test_a_flattened_map_is_segmented_as_the_map_itself(axis: str) -> None:
+    image = np.zeros((16, 24, 3), np.uint8)
+    scores = np.random.default_rng(0).dirichlet(np.ones(3), (4, 8)).astype(np.float32)
+    plain = _segmenter(scores, size_wh=(16, 8))(image)
+    flat = scores.reshape(32, 3) if axis == "last" else scores.reshape(32, 3).T
+    found = _segmenter(flat, size_wh=(16, 8), axis=axis, grid_wh=(8, 4))(image)
+    np.testing.assert_array_equal(found.class_map, plain.class_map)
+    with pytest.raises(OptionError, match="expected 8x8 cells with classes, got"):
+        _segmenter(flat, size_wh=(16, 8), axis=axis, grid_wh=(8, 8))
+
+
 def test_of_several_outputs_one_must_be_named() -> None:
     outputs = tuple(
         TensorSpec(name, (None, *shape), "float32")
@@ -382,8 +431,8 @@ def test_what_is_no_map_is_not_claimed_and_what_is_unknown_is_asked() -> None:
     for shape in ((10,), (1, 1, 10), (100, 6), (64, 3), (4, 8, 8, 3)):
         assert kind.recognise(_network(shape)) in (None, Claim.STATED)
     assert kind.recognise(_network((8, 8, 5), decoder="yolo")) is None
-    with pytest.raises(OptionError, match="without the layer that flattens it"):
-        kind.describe(_network((64, 3), kind="softmax", task="segment"))
+    with pytest.raises(OptionError, match="expected a class for each pixel, .*, or the same flattened"):
+        kind.describe(_network((60, 3), kind="softmax", task="segment"))
     with pytest.raises(OptionError, match="pass --scores softmax, sigmoid, or logits"):
         kind.describe(_network((8, 8, 5)))
     with pytest.raises(OptionError, match="softmax of a single channel"):
