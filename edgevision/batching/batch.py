@@ -112,7 +112,7 @@ def batch(  # noqa: PLR0913 - all but the first four by name
         **{"backend": model.backend, "device": model.device, "precision": model.precision},
         **{"call": settings.call, "top": settings.top, "input_gate": settings.input_gate},
     }
-    form, found = table_form(settings.format), Sources(named, columns_of(settings))
+    form, found = table_form(settings.format), Sources(named, columns_of(settings), folder)
     with RunFolder(folder, facts) as run, ResultTable(folder, form, settings.part_rows) as table:
         todo = _Todo(found, table)
         units = in_blocks(todo, work.unit_size or executor.unit_size)

@@ -48,7 +48,7 @@ def evaluate_batch(  # noqa: PLR0913 - those of `batch`
             "call, top and input_gate are for predictions; an evaluation runs the bundle as it is"
         )
     executor = registry().executor(settings.engine)
-    images = _images(named, settings)
+    images = _images(named, settings, folder)
     whole = images if groups is None else images.grouped(groups)
     distinct = whole.distinct()
     facts = {
@@ -79,7 +79,7 @@ def evaluate_batch(  # noqa: PLR0913 - those of `batch`
     )
 
 
-def _images(named: Sequence[str], settings: BatchSettings) -> ImageSet:
+def _images(named: Sequence[str], settings: BatchSettings, folder: Path) -> ImageSet:
     """The images of the sources: of one folder or archive as `evaluate` has them."""
     only = named[0]
     if len(named) == 1 and not is_address(only) and not only.startswith(LIST_MARK):
@@ -87,7 +87,7 @@ def _images(named: Sequence[str], settings: BatchSettings) -> ImageSet:
         if path.suffix.lower() == ".zip" or (path.is_dir() and not any(path.glob("*.parquet"))):
             # Workers may work in another folder.
             return replace(ImageSet.open(path.absolute()), name=only)
-    sources = Sources(named, columns_of(settings))
+    sources = Sources(named, columns_of(settings), folder)
     contents = []
     for one in sources.references():
         name = one.name if one.frame is None else one.name.removesuffix(f"#{one.frame}")

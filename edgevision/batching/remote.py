@@ -9,7 +9,7 @@ from typing import Any
 from edgevision.batching.references import ImageReference
 from edgevision.batching.stores import RemotePlace, store_of, unreadable, uri_of
 from edgevision.batching.tables_of_images import TableColumns, table_references
-from edgevision.errors import InputError, MissingRuntimeError, OptionError
+from edgevision.errors import InputError, OptionError, PluginError
 from edgevision.imaging.find import SUFFIXES, LeftOut, reason_of
 
 #: What changes with the content, as the stores call it, the surest first.
@@ -29,7 +29,7 @@ def remote_references(
     Raises:
         InputError: it cannot be listed, or nothing is there.
         OptionError: no file system of this name is known.
-        MissingRuntimeError: fsspec, or its package for this store, is not installed.
+        PluginError: fsspec, or its package for this store, is not installed.
     """
     files, root = store_of(address)
     scheme = address.partition("://")[0]
@@ -48,7 +48,7 @@ def remote_references(
                 yield ImageReference(uri, inside or name, RemotePlace(full, state[0]), None, *state)
             else:
                 left_out.append(LeftOut(Path(uri), reason_of(name)))
-    except (InputError, OptionError, MissingRuntimeError):
+    except (InputError, OptionError, PluginError):
         raise
     except Exception as error:
         raise unreadable(address, error) from error
@@ -60,7 +60,7 @@ def remote_reference(address: str) -> ImageReference:
     try:
         files, path = store_of(address)
         facts = files.info(path)
-    except (OptionError, MissingRuntimeError):
+    except (OptionError, PluginError):
         raise
     except Exception:  # told when it is read
         facts = {}

@@ -15,6 +15,9 @@ from edgevision.system.reading import MOST_DOCUMENT_BYTES, read_file
 from edgevision.system.strict_json import JsonError, read_json
 
 MANIFEST = "_batch.json"
+_LOCK = "_batch"
+#: What a folder has before its first result.
+_OF_THE_FOLDER = (MANIFEST, f"{_LOCK}-lock")
 SCHEMA = 1
 
 
@@ -85,6 +88,8 @@ class RunFolder:
             raise OutputError(f"{path}: cannot be read: {reason}; choose another folder") from error
         if is_newer:
             raise OutputError(f"{path}: a newer edgevision wrote it; run: pip install -U edgevision")
+        if all(one.name in _OF_THE_FOLDER for one in self.path.iterdir()):
+            return now()  # the earlier run ended before its first result
         for name in sorted({*facts, *self._facts}):
             if facts.get(name) != self._facts.get(name):
                 raise OptionError(
@@ -111,7 +116,7 @@ def _words(value: Any) -> str:
 
 def _lock(folder: Path) -> FileLock:
     try:
-        return FileLock(folder / "_batch")
+        return FileLock(folder / _LOCK)
     except BlockingIOError as error:
         raise OutputError(
             f"{folder}: another process writes results there; wait for it, or choose another folder"

@@ -39,6 +39,7 @@ class Sources:
     Args:
         named: folders, zip archives, patterns, image files, ``.parquet`` files, ``@`` and a list, or URLs.
         columns: of Parquet files.
+        output: the folder of the results, which may be in one of the folders: its files are no images.
 
     Attributes:
         left_out: files that were found and not used, so far.
@@ -46,6 +47,7 @@ class Sources:
 
     named: Sequence[str]
     columns: TableColumns
+    output: Path
     left_out: list[LeftOut] = field(default_factory=list)
 
     def references(self) -> Iterator[ImageReference]:
@@ -88,14 +90,18 @@ class Sources:
         try:
             found = find([path])
         except InputError:
-            tables = sorted(path.glob("**/*.parquet")) if path.is_dir() else []
+            found_tables = sorted(path.glob("**/*.parquet")) if path.is_dir() else []
+            tables = [one for one in found_tables if not self._is_own(one)]
             if not tables:
                 raise
             for table in tables:  # the shards of a data set
                 yield from self._of_table(table)
             return
-        self.left_out += found.left_out
+        self.left_out += [one for one in found.left_out if not self._is_own(one.path)]
         yield from map(_of_file, found.images)
+
+    def _is_own(self, path: Path) -> bool:
+        return path.absolute().is_relative_to(self.output.absolute())
 
     def _of_table(self, path: Path) -> Iterator[ImageReference]:
         return table_references(str(path.absolute()), None, self.columns, _state_of(path))

@@ -7,9 +7,13 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
-from edgevision.errors import InputError, MissingRuntimeError, OptionError, first_line
+from edgevision.errors import InputError, MissingRuntimeError, OptionError, PluginError, first_line
 from edgevision.system.credentials import without_credentials, without_user
 from edgevision.system.reading import MOST_IMAGE_BYTES
+
+#: Schemes whose packages the extra `remote` installs.
+_OF_THE_EXTRA = ("s3", "s3a", "http", "https")
+_PACKAGES = {"gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,13 @@ def open_remote(address: str) -> Any:
 
 @lru_cache(maxsize=16)
 def store_of(address: str) -> tuple[Any, str]:
-    """The file system of a URL, and the path in it."""
+    """The file system of a URL, and the path in it.
+
+    Raises:
+        InputError: its server cannot be reached.
+        OptionError: no file system of this name is known.
+        PluginError: fsspec, or its package for this store, is not installed.
+    """
     try:
         import fsspec
     except ImportError as error:
@@ -75,10 +85,18 @@ def store_of(address: str) -> tuple[Any, str]:
     try:
         files, path = fsspec.core.url_to_fs(address)
     except ImportError as error:
-        raise MissingRuntimeError("remote", f"{shown}: {first_line(error)}") from error
+        reason = f"{shown}: {first_line(error)}"
+        if scheme in _OF_THE_EXTRA:
+            raise MissingRuntimeError("remote", reason) from error
+        if scheme in _PACKAGES:
+            command = f"pip install {_PACKAGES[scheme]}"
+            raise MissingRuntimeError("remote", reason, command=command) from error
+        raise PluginError(reason) from error  # fsspec says what is missing
     except ValueError as error:
         known = ", ".join(sorted(fsspec.available_protocols()))
         raise OptionError(f"{shown}: '{scheme}' is not known to fsspec; known: {known}") from error
+    except Exception as error:  # of a store that connects at once
+        raise unreadable(address, error) from error
     return files, str(path)
 
 

@@ -50,7 +50,9 @@ def files_of(path: Path) -> BundleFiles:
         state = path.stat()
     except (OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError):
-            raise BundleError(f"{path}: there is no such bundle") from error
+            raise BundleError(
+                f"{path}: there is no such bundle; check the path, or run edgevision convert to get a bundle"
+            ) from error
         raise BundleError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if stat.S_ISDIR(state.st_mode):
         if not is_bundle(path):

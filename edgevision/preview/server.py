@@ -49,7 +49,7 @@ def served(
         from edgevision.preview.app import application
     except ImportError as error:
         raise MissingRuntimeError("serve", f"--preview: {error.name or error} is not installed") from error
-    with listening_on(address, "--preview") as listening:
+    with listening_on(address, "--preview", "--preview") as listening:
         address = address._replace(port=listening.getsockname()[1])
         token = None if address.is_loopback else secrets.token_urlsafe(_TOKEN_BYTES)
         config = uvicorn.Config(

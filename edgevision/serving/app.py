@@ -29,8 +29,13 @@ from edgevision.serving.models import ServedModel, ServedModels
 from edgevision.serving.prediction import read_call
 from edgevision.serving.refusal import RefusedError, refused
 from edgevision.serving.settings import ServeSettings
+from edgevision.system.shown import shown
 
 _JSON_LENGTH = "inference-header-content-length"
+_NO_ADDRESS = (
+    "there is no such address; expected /v2, /v2/models/NAME, or its /infer or /predict; /openapi.json has all"
+)
+_A_FORM = "forms are not read; send the bytes of the image file alone, as: curl --data-binary @FILE"
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 #: Bytes of JSON that are read, and values that are written as JSON, without keeping other requests waiting.
 _QUICK = 16_384
@@ -106,8 +111,13 @@ class _Server:
 
     async def no_route(self, request: Request, error: Exception) -> Response:
         """Refuse a request for an address or a method that there is not."""
-        self._metrics.add("none", None, getattr(error, "status_code", 404), 0.0)
-        return refused(error)
+        status = getattr(error, "status_code", 404)
+        self._metrics.add("none", None, status, 0.0)
+        headers = getattr(error, "headers", None) or {}
+        text = _NO_ADDRESS
+        if "Allow" in headers:
+            text = f"expected {headers['Allow']} at this address, got {shown(request.method)}"
+        return JSONResponse({"error": text}, status, headers)
 
     async def live(self, request: Request) -> Response:
         return JSONResponse({"live": True})
@@ -180,6 +190,8 @@ class _Server:
     async def predict(self, request: Request) -> Response:
         model = self._model(request)
         model.current.queue.check_room()
+        if request.headers.get("content-type", "").strip().lower().startswith("multipart/"):
+            raise RefusedError(415, _A_FORM)
         async with self._intake.body(request, self._settings.max_body_bytes) as body:
             for _ in range(_TRIES):
                 deployment = self._answering(model)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from edgevision.errors import (
@@ -53,10 +52,6 @@ def refused(error: BaseException) -> Response:
 def _refusal_of(error: BaseException) -> RefusedError:
     if isinstance(error, RefusedError):
         return error
-    if isinstance(error, HTTPException):
-        refusal = RefusedError(error.status_code, str(error.detail))
-        refusal.headers.update(error.headers or {})
-        return refusal
     if isinstance(error, (InputError, OptionError)):
         return RefusedError(400, str(error))
     if isinstance(error, QueueFullError):

@@ -45,7 +45,7 @@ def serve(
         raise MissingRuntimeError("serve", f"serve: {error.name or error} is not installed") from error
     made = None if token is not None or address.is_loopback else new_token()
     app = server_application(models, settings, token or made)
-    with listening_on(address, "--port") as listening:
+    with listening_on(address, "--port", "--host") as listening:
         config = uvicorn.Config(
             app,
             http=bounded_protocol(settings.connections, settings.body_s),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import re
 import socket
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from edgevision.errors import OptionError
+
+_HOSTS = "choose 127.0.0.1 for programs of this machine, or 0.0.0.0 for those of others"
 
 
 class Address(NamedTuple):
@@ -50,12 +53,13 @@ class Address(NamedTuple):
 
 
 @contextmanager
-def listening_on(address: Address, option: str) -> Iterator[socket.socket]:
+def listening_on(address: Address, port_option: str, host_option: str) -> Iterator[socket.socket]:
     """A socket that listens: bound at once, so that what is wrong is told before anything else begins.
 
     Args:
         address: where.
-        option: of the command line that named it, for errors.
+        port_option: of the command line that named the port, for errors.
+        host_option: that named the host.
 
     Raises:
         OptionError: the address is in use, or not one of this machine.
@@ -65,7 +69,9 @@ def listening_on(address: Address, option: str) -> Iterator[socket.socket]:
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except OSError as error:
-        raise OptionError(f"{option}: {address.host} is not a known host: {error.strerror}") from error
+        raise OptionError(
+            f"{host_option}: {address.host} is not a known host: {error.strerror}; {_HOSTS}"
+        ) from error
     family, kind, protocol, _, name = found[0]
     with socket.socket(family, kind, protocol) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -73,9 +79,13 @@ def listening_on(address: Address, option: str) -> Iterator[socket.socket]:
             listening.bind(name)
             listening.listen()
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise OptionError(
+                    f"{host_option}: this machine has no address {address.host}; {_HOSTS}"
+                ) from error
             raise OptionError(
-                f"{option}: cannot listen on {address.host} port {address.port}: {error.strerror}; choose "
-                f"another port, such as {option} 0 for any that is free"
+                f"{port_option}: cannot listen on {address.host} port {address.port}: {error.strerror}; choose "
+                f"another port, such as {port_option} 0 for any that is free"
             ) from error
         yield listening
 

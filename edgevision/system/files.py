@@ -421,7 +421,8 @@ def make_folder(path: str | Path) -> None:
     except OutputError:
         raise
     except (OSError, ValueError) as error:
-        raise OutputError(f"{path}: the folder cannot be created: {_reason(error)}") from error
+        reason = "a file is there" if isinstance(error, FileExistsError) else _reason(error)
+        raise OutputError(f"{path}: the folder cannot be created: {reason}; choose another") from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: the folder is not writable; choose another")
 

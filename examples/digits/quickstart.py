@@ -110,7 +110,9 @@ def edgevision(*words: str | Path) -> None:
     """Print an `edgevision` command and run it."""
     arguments = [str(word) for word in words]
     print(f"\n$ edgevision {shlex.join(arguments)}", flush=True)
-    subprocess.run([sys.executable, "-m", "edgevision", *arguments], check=True)
+    # In the folder above the checkout, the checkout itself would be imported as `edgevision`.
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    subprocess.run([sys.executable, "-m", "edgevision", *arguments], check=True, env=environment)
 
 
 if __name__ == "__main__":

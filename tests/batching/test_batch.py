@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import signal
@@ -21,7 +22,7 @@ from batching.image_folders import BROKEN, write_images
 from edgevision import BatchRun, BatchSettings
 from edgevision.batching.rows import BatchRow
 from edgevision.batching.table_forms import COLUMNS, table_form
-from edgevision.errors import InputError, OptionError, OutputError
+from edgevision.errors import InputError, OptionError, OutputError, PluginError
 from evaluation.tiny_bundle import write_tiny_bundle
 
 COUNT = 60
@@ -250,6 +251,14 @@ def refused(problem: str, folder: Path) -> tuple[Any, BatchSettings]:
     elif problem == "an unknown file system":
         pytest.importorskip("fsspec", reason="needs the extra `remote`")
         source = "nowhere://bucket/folder"
+    elif problem == "an unknown host":
+        pytest.importorskip("fsspec", reason="needs the extra `remote`")
+        source = "ftp://no-such-host.invalid/a.png"
+    elif problem == "a store without its package":
+        pytest.importorskip("fsspec", reason="needs the extra `remote`")
+        if importlib.util.find_spec("gcsfs") is not None:
+            pytest.skip("gcsfs is installed")
+        source = "gs://bucket/folder"
     elif problem == "an unknown argument":
         settings = BatchSettings(format="jsonl", call={"score_threshold": 0.5})
     elif problem == "an unknown executor":
@@ -270,6 +279,8 @@ PROBLEMS = {
     "an unknown column": (OptionError, "'class' does not hold bytes; columns with bytes: image"),
     "a list that is not marked": (OptionError, "for a list of them, pass @"),
     "an unknown file system": (OptionError, "'nowhere' is not known to fsspec"),
+    "an unknown host": (InputError, "cannot be read: gaierror"),
+    "a store without its package": (PluginError, "run: pip install gcsfs"),
     "an unknown argument": (OptionError, "no argument 'score_threshold' of a Classifier"),
     "an unknown executor": (edgevision.errors.MissingPluginError, "did you mean 'local'?"),
     "not JSON": (InputError, "line 1"),
@@ -300,6 +311,28 @@ def test_results_of_something_else_are_never_mixed_in(bundle: Path, images: Path
     (out / "part-000000.jsonl").write_text('{"uri"')
     with pytest.raises(OutputError, match="remove it, and run again"):
         edgevision.batch(bundle, images, out, settings=JSONL)
+
+
+def test_a_run_without_a_result_keeps_no_other_out(bundle: Path, images: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        edgevision.batch(bundle, tmp_path / "absent", tmp_path / "out", settings=JSONL)
+    run = edgevision.batch(bundle, images, tmp_path / "out", settings=BatchSettings(format="jsonl", top=1))
+    assert run.ok == COUNT
+    assert all('"top": 1' in path.read_text() for path in (tmp_path / "out").glob("_batch.json"))
+
+
+def test_results_inside_the_folder_of_the_images_are_no_source(bundle: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="needs the extra `parquet`")
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    table(write_images(tmp_path / "images", 4), shards / "0.parquet")
+    settings = BatchSettings(format="parquet", image_column="image")
+    for reused in (0, 5):
+        run = edgevision.batch(bundle, shards, shards / "out", settings=settings)
+        assert (run.ok, run.reused) == (4, reused)
+    for _ in range(2):
+        run = edgevision.batch(bundle, tmp_path / "images", tmp_path / "images" / "out", settings=JSONL)
+        assert not [one for one in run.left_out if "out" in one.path.parts]
 
 
 def test_one_process_at_a_time_writes_a_table(bundle: Path, images: Path, tmp_path: Path) -> None:

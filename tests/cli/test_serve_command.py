@@ -139,7 +139,8 @@ def test_for_other_machines_a_token_is_required(bundle: Path) -> None:
         (["tiny=BUNDLE", "tiny=BUNDLE"], 2, "2 bundles are named 'tiny', version 1"),
         (["a b=BUNDLE"], 2, "write NAME=PATH or NAME:VERSION=PATH"),
         (["BUNDLE", "--token", "short"], 2, "token: expected 16 ASCII characters or more"),
-        (["BUNDLE", "--host", "no.such.host.invalid"], 2, "--port: no.such.host.invalid is not a known host"),
+        (["BUNDLE", "--host", "no.such.host.invalid"], 2, "--host: no.such.host.invalid is not a known host"),
+        (["BUNDLE", "--host", "203.0.113.7"], 2, "--host: this machine has no address 203.0.113.7; choose"),
         (["BUNDLE", "--standby"], 2, "--standby requires --isolate"),
     ],
 )

@@ -61,7 +61,7 @@ def in_uvicorn(app: Any, **options: Any) -> Iterator[int]:
     """An application in a thread of this process, and its port."""
     import uvicorn
 
-    with listening_on(Address("127.0.0.1", 0), "--port") as listening:
+    with listening_on(Address("127.0.0.1", 0), "--port", "--host") as listening:
         config = uvicorn.Config(
             app, ws="none", log_config=None, log_level="critical", timeout_graceful_shutdown=5, **options
         )

@@ -242,7 +242,6 @@ def test_over_http_an_error_is_json_and_the_next_request_is_answered(server: Run
         (404, ask(server, "/v2/models/tiny/versions/2/infer", valid)),
         (404, ask(server, "/v2/models/tiny/versions/x/infer", valid)),
         (404, ask(server, "/v2/models//infer", valid)),
-        (404, ask(server, "/v2/nothing")),
         (405, ask(server, path)),
         (405, ask(server, "/v2", b"")),
         (413, ask(server, path, b" " * 200_000)),
@@ -252,6 +251,10 @@ def test_over_http_an_error_is_json_and_the_next_request_is_answered(server: Run
         assert got.headers["content-type"] == "application/json"
         assert list(got.json()) == ["error"]
         assert "Traceback" not in got.body.decode()
+    assert "there is no such address; expected /v2" in ask(server, "/").json()["error"]
+    wrong = ask(server, path)
+    assert (wrong.status, wrong.headers["allow"]) == (405, "POST")
+    assert wrong.json() == {"error": "expected POST at this address, got 'GET'"}
     answer = ask(server, path, valid)
     assert answer.status == 200
     assert answer.json()["parameters"]["bundle_digest"] == server.models.all()[0].current.model.bundle_digest

@@ -106,6 +106,14 @@ def test_what_is_wrong_is_said_in_one_line(server: Running, query: str, body: by
     assert "\n" not in got.json()["error"]
 
 
+def test_a_form_as_curl_sends_it_gets_the_command_that_works(server: Running) -> None:
+    form = b'--X\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + picture() + b"\r\n--X--\r\n"
+    path = "/v2/models/apples/predict"
+    got = ask(server, path, form, Content_Type="multipart/form-data; boundary=X")
+    assert (got.status, "curl --data-binary @FILE" in got.json()["error"]) == (415, True)
+    assert ask(server, path, picture()).status == 200
+
+
 def test_a_threshold_out_of_range_is_an_error_of_the_request(server: Running) -> None:
     got = ask(server, "/v2/models/boxes/predict?score_threshold=7", picture())
     assert got.status == 400
