@@ -84,8 +84,8 @@ def listening_on(address: Address, port_option: str, host_option: str) -> Iterat
                     f"{host_option}: this machine has no address {address.host}; {_HOSTS}"
                 ) from error
             raise OptionError(
-                f"{port_option}: cannot listen on {address.host} port {address.port}: {error.strerror}; choose "
-                f"another port, such as {port_option} 0 for any that is free"
+                f"{port_option}: cannot listen on {address.host} port {address.port}: {error.strerror}; "
+                f"choose another port, such as {port_option} 0 for any that is free"
             ) from error
         yield listening
 

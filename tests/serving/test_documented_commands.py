@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgevision.artifact import Artifact
-from tiny_bundles import nchw, write_artifacts
+from edgevision.artifact import Artifact, read_artifact
+from tiny_bundles import DATA, nchw, write_artifacts
 from tiny_onnx import tiny_onnx_bytes
 
 pytest.importorskip("starlette", reason="needs the extra `serve`")
@@ -67,19 +67,31 @@ def test_a_reader_asks_about_a_photo_and_with_the_official_client(folder: Path) 
     if shutil.which("curl") is None:
         pytest.skip("needs curl")
     (asked,) = [line for line in COMMANDS if line.startswith("curl ")]
-    (program,) = [
-        code for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "tritonclient" in code
-    ]
     with _server(SERVERS[0], folder) as at:
         answer = json.loads(_run(asked.replace("localhost:8000", at), folder))
         (said,) = re.findall(r"what `(edgevision predict [^`]*)` prints", PAGE)
         assert answer == json.loads(_run(f"{said} < photo.png", folder))
-        if "tritonclient" in sys.modules or pytest.importorskip("tritonclient.http"):
-            code = program.replace("localhost:8000", at)
-            done = subprocess.run(
-                [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
-            )
-            assert "'datatype': 'FP32'" in done.stdout, done.stderr
+        assert "'datatype': 'FP32'" in _of_the_official_client(at, folder)
+
+
+def test_the_program_of_the_official_client_takes_a_network_of_int8(folder: Path) -> None:
+    pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
+    artifact = read_artifact(DATA / "tiny_int8.tflite")
+    (folder / "int8").mkdir()
+    bundle = write_artifacts(folder / "int8" / "digits.evb", {"tflite-int8": artifact})
+    with _server(f"edgevision serve {bundle}", folder) as at:
+        assert "'datatype': 'INT8'" in _of_the_official_client(at, folder)
+
+
+def _of_the_official_client(at: str, folder: Path) -> str:
+    pytest.importorskip("tritonclient.http", reason="needs tritonclient[http] (extra `dev`)")
+    (program,) = [
+        code for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "tritonclient" in code
+    ]
+    words = [sys.executable, "-c", program.replace("localhost:8000", at)]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_a_reader_installs_serves_and_exports(folder: Path) -> None:

@@ -69,7 +69,7 @@ def test_a_folder_that_does_not_exist_or_is_a_file_is_named(tmp_path: Path) -> N
     with pytest.raises(OutputError, match=r"a\.png: cannot be written"):
         write_file(tmp_path / "absent" / "a.png", b"")
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OutputError, match="file: the folder cannot be created: a file is there; choose another"):
+    with pytest.raises(OutputError, match="file: the folder cannot be created: a file is there; choose"):
         make_folder(tmp_path / "file")
 
 
