@@ -32,7 +32,7 @@ from edgevision.serving.settings import ServeSettings
 from edgevision.system.shown import shown
 
 _JSON_LENGTH = "inference-header-content-length"
-_NO_ADDRESS = "there is no such address; expected /v2, /v2/models/NAME, or its /infer or /predict; /openapi.json has all"
+_NO_ADDRESS = "there is no such address; expected /v2 or /v2/models/NAME, or see /openapi.json for all"
 _A_FORM = "forms are not read; send the bytes of the image file alone, as: curl --data-binary @FILE"
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 #: Bytes of JSON that are read, and values that are written as JSON, without keeping other requests waiting.

@@ -108,7 +108,7 @@ def _unrecognised(network: NetworkFacts, stated: list[TaskKind]) -> MissingOptio
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    return " or ".join(f"{task_kind(name).verb}, pass --task {name}" for name in names)
+    return "; if it ".join(f"{task_kind(name).verb}, pass --task {name}" for name in names)
 
 
 def _check_options(kind: TaskKind, stated: Mapping[str, Any]) -> None:

@@ -12,6 +12,8 @@ from edgevision_openvino.ir_file import parsed_xml, xml_of
 
 _EXPORT = "run edgevision export --for openvino-model-api"
 _MODEL_INFO = "model_info"
+#: Of which the export format ``openvino-model-api`` makes a form that Model API takes.
+EXPORTED_TASKS = ("classify", "detect")
 
 
 def write_description(artifact: Artifact, description: ModelDescription) -> DescribedArtifact:
@@ -20,7 +22,9 @@ def write_description(artifact: Artifact, description: ModelDescription) -> Desc
     model_api = model_api_description(description, output_names(root))
     notes = list(model_api.notes)
     if model_api.obstacles:
-        notes.append(left_out("OpenVINO Model API", model_api.obstacles, _EXPORT))
+        is_exported = description.task["name"] in EXPORTED_TASKS
+        remedy = _EXPORT if is_exported else ""
+        notes.append(left_out("OpenVINO Model API", model_api.obstacles, remedy))
     information = root.find("rt_info")
     if information is None:
         information = ElementTree.SubElement(root, "rt_info")

@@ -19,6 +19,7 @@ from edgevision.export_format import (
     with_softmax_output,
     with_yolov8_output,
 )
+from edgevision_openvino.describing import EXPORTED_TASKS
 from edgevision_openvino.graph import OpenVINOGraph
 
 _READER = "OpenVINO Model API"
@@ -34,7 +35,7 @@ class ModelAPI:
     def export(self, model: ExportedModel) -> ExportedFiles:
         """As `edgevision.export_format.ExportFormat.export`."""
         task = model.description.task["name"]
-        if task not in ("classify", "detect"):
+        if task not in EXPORTED_TASKS:
             raise ConversionError(refusal(model, _READER, f"a model of task '{task}'"))
         graph = OpenVINOGraph(model.artifact)
         if task == "classify":

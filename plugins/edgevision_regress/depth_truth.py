@@ -47,6 +47,8 @@ def _map_of(folder: Path, name: str, task: DepthTask) -> Values:
     file = found[0]
     try:
         values = _READERS[file.suffix](read_file(file, _MOST_BYTES), str(file), task)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from error
     if values.ndim == 3 and 1 in (values.shape[0], values.shape[2]):
@@ -63,7 +65,10 @@ def _map_of(folder: Path, name: str, task: DepthTask) -> Values:
 def _png(content: bytes, where: str, task: DepthTask) -> NDArray[Any]:
     pixels = decode_frame(content, where).pixels
     if pixels.dtype != np.uint16:
-        raise InputError(f"{where}: expected grey values of 16 bits, which 8 bits are too coarse for")
+        raise InputError(
+            f"{where}: expected grey values of 16 bits, got {8 * pixels.dtype.itemsize}, which are too "
+            "coarse; pass ground truth as .npy, .tiff of floats, or PNG of 16 bits"
+        )
     if task.png_step is None:
         raise InputError(
             f"{where}: how much a step of its values is, is not stated; convert with --task-option "

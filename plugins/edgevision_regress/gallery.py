@@ -49,11 +49,11 @@ class Gallery:
             finds on labelled images.
 
     Raises:
-        OptionError: the threshold is no such number.
+        OptionError: the model is no embedder, or the threshold no such number.
     """
 
     def __init__(self, model: Embedder, threshold: float) -> None:
-        self.model = model
+        self.model = _checked_model(model)
         self.threshold = _checked_threshold(threshold)
         self._enrolled: list[tuple[str, Embedding]] = []
         self._lock = threading.Lock()
@@ -143,8 +143,9 @@ class Gallery:
 
         Raises:
             InputError: it cannot be read, or is no gallery.
-            OptionError: it was made with another bundle.
+            OptionError: it was made with another bundle, or the model is no embedder.
         """
+        _checked_model(model)
         document = json_document(path, _MOST_BYTES)
         if not isinstance(document, dict) or (document.get("format"), document.get("version")) != (
             _FORMAT,
@@ -252,3 +253,12 @@ def threshold_of(different: NDArray[np.float64], share: float) -> float:
     highest = np.sort(different)[::-1]
     # The next number above one that must not be accepted: ties with it are not, either.
     return float(np.nextafter(highest[allowed], 2.0)) if allowed < len(different) else -1.0
+
+
+def _checked_model(model: Embedder) -> Embedder:
+    if not isinstance(model, Embedder):
+        raise OptionError(
+            f"model: expected an Embedder, as edgevision.load gives for a bundle of --task embed, got "
+            f"{type(model).__name__}"
+        )
+    return model

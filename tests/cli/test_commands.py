@@ -194,6 +194,10 @@ def test_options_for_bare_files_are_refused_for_a_bundle(quickstart, edgevision_
         (("predict", "m.tflite", ".", "--input-range", "0-1"), 2, "expected LOW..HIGH such as 0..255"),
         (("convert", "m.keras", "-o", "m.evb", "--evaluation", "."), 2, "no target; pass --target NAME"),
         (
+            *(("convert", "m.keras", "-o", "m.evb", "--target", "onnx-cpu", "--task", "depht"), 6),
+            "no task 'depht'; did you mean 'depth'?",
+        ),
+        (
             ("convert", "m.keras", "-o", "m.evb", "--evaluation", ".", "--target", "raspbery-pi5"),
             2,
             "did you mean 'raspberry-pi-5'?",

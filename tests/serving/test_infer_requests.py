@@ -251,7 +251,7 @@ def test_over_http_an_error_is_json_and_the_next_request_is_answered(server: Run
         assert got.headers["content-type"] == "application/json"
         assert list(got.json()) == ["error"]
         assert "Traceback" not in got.body.decode()
-    assert "there is no such address; expected /v2" in ask(server, "/").json()["error"]
+    assert "there is no such address; expected /v2 or /v2/models/NAME" in ask(server, "/").json()["error"]
     wrong = ask(server, path)
     assert (wrong.status, wrong.headers["allow"]) == (405, "POST")
     assert wrong.json() == {"error": "expected POST at this address, got 'GET'"}

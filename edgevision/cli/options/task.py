@@ -38,12 +38,16 @@ def source_task_of(arguments: dict[str, Any]) -> dict[str, Any]:
     """The fields of `TaskOptions` that `SOURCE_TASK_OPTIONS` stand for.
 
     Raises:
-        OptionError: ``--task`` is neither a task nor a file that describes one.
+        OptionError: ``--task`` is a file that describes no task.
+        PluginError: it is the name of none.
     """
     from edgevision.tasks.description import read_generation
-    from edgevision.tasks.kind import task_kinds
+    from edgevision.tasks.kind import task_kind
 
-    task = arguments["task"]
-    if task is None or (task in task_kinds() and not Path(task).is_file()):
-        return {"task": task, "task_options": arguments["task_option"]}
-    return {"generation": read_generation(Path(task)), "task_options": arguments["task_option"]}
+    task, options = arguments["task"], arguments["task_option"]
+    if task is not None:
+        path = Path(task)
+        if path.is_file() or path.suffix or path.name != task:
+            return {"generation": read_generation(path), "task_options": options}
+        task_kind(task)  # the error for a name that is misspelt
+    return {"task": task, "task_options": options}

@@ -155,3 +155,14 @@ def test_the_evidence_has_the_true_accepts_at_one_in_a_hundred_false_ones() -> N
     found = alone.measure(_of(0, 10, 40, 120))
     assert found is not None
     assert [one.name for one in found.metrics] == ["nearest is the same"]
+
+
+def test_a_model_of_another_task_is_refused(model: Embedder, tmp_path: Path) -> None:
+    other: Any = "people.json"
+    with pytest.raises(OptionError, match="expected an Embedder, as edgevision.load gives.*got str"):
+        Gallery(other, 0.6)
+    with pytest.raises(OptionError, match="expected an Embedder"):
+        Gallery.load(tmp_path / "people.json", other)
+    swapped: Any = Gallery.load
+    with pytest.raises(OptionError, match="expected an Embedder"):
+        swapped(model, tmp_path / "people.json")
