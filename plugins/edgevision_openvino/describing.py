@@ -22,8 +22,7 @@ def write_description(artifact: Artifact, description: ModelDescription) -> Desc
     model_api = model_api_description(description, output_names(root))
     notes = list(model_api.notes)
     if model_api.obstacles:
-        is_exported = description.task["name"] in EXPORTED_TASKS
-        remedy = _EXPORT if is_exported else ""
+        remedy = _EXPORT if description.task["name"] in EXPORTED_TASKS else ""
         notes.append(left_out("OpenVINO Model API", model_api.obstacles, remedy))
     information = root.find("rt_info")
     if information is None:

@@ -32,6 +32,8 @@ from edgevision_tflite.tflite_metadata import (
 
 _SIGNATURE = b"serving_default"
 _EXPORT = "run edgevision export --for mediapipe"
+#: Of which the export format ``mediapipe`` makes a form that MediaPipe Tasks takes.
+EXPORTED_TASKS = ("classify", "detect")
 
 
 def write_description(artifact: Artifact, description: ModelDescription) -> DescribedArtifact:
@@ -45,7 +47,8 @@ def write_description(artifact: Artifact, description: ModelDescription) -> Desc
     members: dict[str, bytes] = {}
     obstacles = metadata_obstacles(model, description)
     if obstacles:
-        notes.append(left_out("MediaPipe Tasks", obstacles, _EXPORT))
+        remedy = _EXPORT if description.task["name"] in EXPORTED_TASKS else ""
+        notes.append(left_out("MediaPipe Tasks", obstacles, remedy))
     else:
         how = description.preprocessing or {}
         if how["interpolation"] != "bilinear":

@@ -23,7 +23,7 @@ from edgevision.export_format import (
     with_softmax_output,
 )
 from edgevision.graph import columns, per_channel
-from edgevision_tflite.describing import add_signature
+from edgevision_tflite.describing import EXPORTED_TASKS, add_signature
 from edgevision_tflite.graph import TFLiteGraph
 from edgevision_tflite.model_file import packed, set_metadata
 from edgevision_tflite.tflite_metadata import (
@@ -61,7 +61,7 @@ class MediaPipe:
 
 def _check_image(model: ExportedModel) -> None:
     task, how = model.description.task["name"], model.description.preprocessing
-    if how is None or task not in ("classify", "detect"):
+    if how is None or task not in EXPORTED_TASKS:
         raise ConversionError(refusal(model, _READER, f"a model of task '{task}'"))
     obstacles = unknown_preprocessing(how)
     if how["resize"] != "stretch":

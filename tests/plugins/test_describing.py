@@ -236,6 +236,15 @@ def test_model_api_keys_are_in_openvino_and_onnx_files(tiny_ir: Artifact, tiny_o
         onnx.checker.check_model(onnx.load_from_string(made.artifact.content), full_check=True)
 
 
+def test_no_note_names_an_export_that_refuses_the_task(tiny_ir: Artifact, tiny_tflite: Artifact) -> None:
+    depth = replace(CLASSIFIER, task={"name": "depth", "output": "scores"}, labels=())
+    for artifact, form in ((tiny_ir, "openvino-model-api"), (tiny_tflite, "mediapipe")):
+        assert f"run edgevision export --for {form}" in str(described(artifact, DETECTOR).notes)
+        (note,) = described(artifact, depth).notes
+        assert "cannot say" in note
+        assert "edgevision export" not in note
+
+
 def test_ultralytics_keys_are_written_for_networks_of_its_form_alone() -> None:
     made = ultralytics_description(DETECTOR, ["o"], "pixels", "nhwc")
     assert made is not None
