@@ -42,13 +42,16 @@ _GRACE_S = 1.0
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def server_application(models: ServedModels, settings: ServeSettings, token: str | None) -> ASGIApp:
+def server_application(
+    models: ServedModels, settings: ServeSettings, token: str | None, close_s: float | None = None
+) -> ASGIApp:
     """The application of some models, which are closed when it ends.
 
     Args:
         models: what is served.
         settings: limits.
         token: as `Guard`.
+        close_s: seconds for requests in progress when it ends; `None` is as long as one may take.
     """
     server = _Server(models, settings)
 
@@ -56,7 +59,7 @@ def server_application(models: ServedModels, settings: ServeSettings, token: str
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         models.start()
         yield
-        await run_in_threadpool(models.close, settings.request_s)
+        await run_in_threadpool(models.close, settings.request_s if close_s is None else close_s)
 
     routes = [
         Route("/v2", server.answers("server", server.metadata)),

@@ -14,7 +14,7 @@ import pytest
 import edgevision
 from edgevision.errors import InferenceError, OptionError
 from edgevision.serving import ServeSettings
-from edgevision.serving.models import named_bundle
+from edgevision.serving.models import ServedModels, named_bundle
 from serving.serving_process import Running, ask, running
 from tiny_bundles import classifier_artifact, write_artifacts
 
@@ -100,6 +100,30 @@ def test_a_bundle_that_cannot_be_used_leaves_the_one_before_it(
         assert ask(server, "/v2/health/ready").status == 200
     (warned,) = [one.getMessage() for one in caplog.records if "stays" in one.getMessage()]
     assert "labels.txt" in warned
+
+
+def test_after_an_error_of_any_kind_the_next_bundle_is_looked_at(
+    bundles: tuple[Path, Path], tmp_path: Path
+) -> None:
+    installed = edgevision.install(bundles[0], tmp_path / "robot")
+    loaded: list[Path] = []
+
+    def load(path: Path) -> Any:
+        loaded.append(path)
+        if len(loaded) == 2:
+            raise RuntimeError("of a plugin")
+        return edgevision.load(path)
+
+    models = ServedModels([named_bundle(installed.path)], load, QUICK)
+    models.start()
+    try:
+        (model,) = models.all()
+        edgevision.install(bundles[1], tmp_path / "robot")
+        until(lambda: model.replacements["refused"])
+        edgevision.loading.install.roll_back(tmp_path / "robot")
+        until(lambda: model.replacements["swapped"])
+    finally:
+        models.close(10)
 
 
 def _replace(path: Path, change: Callable[[Path], Any], bundle: Path) -> None:
