@@ -161,7 +161,7 @@ class _Server:
                     job = deployment.infer(asked)
                 except QueueClosedError:
                     continue
-                outputs = await self._done(job)
+                outputs = await self._done(job, request)
                 head: dict[str, object] = {
                     "model_name": model.bundle.name,
                     "model_version": model.bundle.version,
@@ -191,7 +191,7 @@ class _Server:
                     job = deployment.predict(body, call)
                 except QueueClosedError:
                     continue
-                return JSONResponse(await self._done(job))
+                return JSONResponse(await self._done(job, request))
         raise QueueClosedError
 
     def _model(self, request: Request) -> ServedModel:
@@ -211,5 +211,24 @@ class _Server:
             raise RefusedError(503, f"the model does not give its known answers: {reason}", retry_after_s=10)
         return model.current
 
-    async def _done(self, job: Job) -> Any:
-        return await asyncio.wait_for(asyncio.wrap_future(job.done), self._settings.request_s + _GRACE_S)
+    async def _done(self, job: Job, request: Request) -> Any:
+        """The answer to a job, which is given up when its time is over, or its caller has gone."""
+        answer, gone = asyncio.wrap_future(job.done), asyncio.ensure_future(_gone(request))
+        try:
+            await asyncio.wait(
+                {answer, gone},
+                timeout=self._settings.request_s + _GRACE_S,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if answer.done():
+                return answer.result()
+            raise ClientDisconnect if gone.done() else asyncio.TimeoutError
+        finally:
+            answer.cancel()
+            gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    """Wait until the caller has closed the connection; the request's body was read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
