@@ -52,7 +52,8 @@ def named_bundle(text: str | Path) -> NamedBundle:
     Raises:
         OptionError: the name or version is not one that requests can have.
     """
-    match = None if Path(text).exists() else _NAMED.fullmatch(str(text))
+    is_there = os.path.exists(text)  # noqa: PTH110 - False, too, for what cannot be a path
+    match = None if is_there else _NAMED.fullmatch(str(text))
     path = Path(text) if match is None else Path(match["path"])
     name = None if match is None else match["name"]
     if name is None:

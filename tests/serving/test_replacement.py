@@ -208,7 +208,15 @@ def test_names(tmp_path: Path) -> None:
     for text, expected in shown.items():
         found = named_bundle(text)
         assert (found.name, found.version, str(found.path)) == expected
-    for wrong in ("a b=x.evb", "é.evb", "x:0=y.evb", f"{tmp_path}/a=b.evb", "-x=y.evb", "x" * 101 + ".evb"):
+    for wrong in (
+        "a b=x.evb",
+        "é.evb",
+        "x:0=y.evb",
+        f"{tmp_path}/a=b.evb",
+        "-x=y.evb",
+        "x" * 101 + ".evb",
+        "x" * 5000,
+    ):
         with pytest.raises(OptionError, match="write NAME=PATH or NAME:VERSION=PATH"):
             named_bundle(wrong)
 
