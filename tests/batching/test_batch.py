@@ -406,3 +406,17 @@ def test_arguments_of_a_call_are_json_values() -> None:
     assert BatchSettings(call={"score_threshold": np.float32(0.5)}).call == {"score_threshold": 0.5}
     with pytest.raises(OptionError, match="call: expected JSON values"):
         BatchSettings(call={"score_threshold": object()})
+
+
+def test_a_folder_says_what_it_has_before_how_that_came_about(
+    bundle: Path, images: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    edgevision.batch(bundle, images / "b", out, settings=JSONL)
+    with pytest.raises(
+        OptionError, match="has results with content predictions, and this run has evaluation"
+    ):
+        edgevision.batch(bundle, images, out, evaluate=True)
+    (out / "_batch.json").write_text('{"schema_version": 1, "started": "", "facts": []}')
+    with pytest.raises(OutputError, match="choose another folder"):
+        edgevision.batch(bundle, images / "b", out, settings=JSONL)
