@@ -20,9 +20,11 @@ import pytest
 import edgevision
 from batching.image_folders import BROKEN, write_images
 from edgevision import BatchRun, BatchSettings
+from edgevision.backend import SessionSettings
 from edgevision.batching.rows import BatchRow
 from edgevision.batching.table_forms import COLUMNS, table_form
 from edgevision.errors import InputError, OptionError, OutputError
+from edgevision.evaluation.open_model import RunSettings
 from evaluation.tiny_bundle import write_tiny_bundle
 
 COUNT = 60
@@ -420,3 +422,26 @@ def test_a_folder_says_what_it_has_before_how_that_came_about(
     (out / "_batch.json").write_text('{"schema_version": 1, "started": "", "facts": []}')
     with pytest.raises(OutputError, match="choose another folder"):
         edgevision.batch(bundle, images / "b", out, settings=JSONL)
+
+
+@pytest.mark.parametrize("missing", ["nothing", "nothing/*.png", "@nothing.txt"])
+def test_a_source_that_is_missing_is_told_before_the_others_are_worked_on(
+    missing: str, bundle: Path, images: Path, tmp_path: Path
+) -> None:
+    told: list[int] = []
+    with pytest.raises(InputError, match="nothing"):
+        edgevision.batch(
+            bundle,
+            [images, missing],
+            tmp_path / "out",
+            settings=JSONL,
+            progress=lambda stage, done, total: told.append(done),
+        )
+    assert not told
+
+
+def test_rows_of_other_threads_are_not_gone_on_from(bundle: Path, images: Path, tmp_path: Path) -> None:
+    edgevision.batch(bundle, images / "b", tmp_path / "out", settings=JSONL)
+    on = RunSettings(settings=SessionSettings(threads=2))
+    with pytest.raises(OptionError, match="has results with threads null, and this run has 2"):
+        edgevision.batch(bundle, images / "b", tmp_path / "out", on, settings=JSONL)

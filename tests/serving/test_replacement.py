@@ -14,7 +14,7 @@ import pytest
 import edgevision
 from edgevision.errors import InferenceError, OptionError
 from edgevision.serving import ServeSettings
-from edgevision.serving.models import ServedModels, named_bundle
+from edgevision.serving.models import ServedModel, ServedModels, named_bundle
 from serving.serving_process import Running, ask, running
 from tiny_bundles import classifier_artifact, write_artifacts
 
@@ -219,6 +219,24 @@ def test_names(tmp_path: Path) -> None:
     ):
         with pytest.raises(OptionError, match="write NAME=PATH or NAME:VERSION=PATH"):
             named_bundle(wrong)
+
+
+def test_all_models_share_the_time_to_close(
+    bundles: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = [named_bundle(f"{name}={bundles[0]}") for name in "ab"]
+    models = ServedModels(named, edgevision.load, QUICK)
+    given: list[float] = []
+    close = ServedModel.close
+
+    def slow(self: ServedModel, timeout_s: float) -> None:
+        given.append(timeout_s)
+        time.sleep(0.05)
+        close(self, timeout_s)
+
+    monkeypatch.setattr(ServedModel, "close", slow)
+    models.close(5)
+    assert given[1] <= given[0] - 0.05 <= 5 - 0.05
 
 
 def test_one_name_is_one_bundle(bundles: tuple[Path, Path]) -> None:
