@@ -15,6 +15,7 @@ from edgevision.errors import InputError, MissingRuntimeError, OptionError
 from edgevision.system.reading import open_file
 
 _BYTES = "bytes"
+#: Held by the thread that reads a row group: others wait for it, and do not read it as well.
 _reading = Lock()
 
 
@@ -56,7 +57,7 @@ class RowPlace:
 
     def read(self) -> bytes:
         """As `Place.read`; a row group is read once for all its rows."""
-        with _reading:  # or each thread would read the group for itself
+        with _reading:
             content = _group(self.table, self.address, self.column, self.group, self.state)[self.row]
         if not isinstance(content, bytes):
             raise InputError(f"{self.table}: row {self.row} of row group {self.group} has no image")
