@@ -24,7 +24,7 @@ from edgevision.tasks.detections import Detections
 
 #: A file is closed at this many blocks, or when its first one is this old.
 _BLOCKS, _SECONDS = 256, 30.0
-_PATTERN = "answers-*.npz"
+_PATTERN = "answers-[0-9][0-9][0-9][0-9][0-9][0-9].npz"
 _SCORES, _COUNTS, _BOXES, _CLASSES, _SPACING = "scores", "counts", "boxes", "classes", "spacing"
 
 
@@ -33,14 +33,14 @@ class AnswerStore:
 
     Args:
         folder: of the run; its files are ``answers-000000.npz`` and so on.
-        model: digests of the bundle and the artifact that answer.
+        model: what answers: digests of the bundle and the artifact, backend and device.
         labels: one name per class, of boxes.
 
     Raises:
         OutputError: a file of it is damaged.
     """
 
-    def __init__(self, folder: Path, model: tuple[str, str], labels: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, model: tuple[str, ...], labels: tuple[str, ...]) -> None:
         self._folder = folder
         self._model = model
         self._labels = labels

@@ -110,6 +110,8 @@ def batch(  # noqa: PLR0913 - all but the first four by name
         "format": settings.format,
         "bundle_digest": model.digest,
         **{"backend": model.backend, "device": model.device, "precision": model.precision},
+        **{"image_column": settings.image_column, "name_column": settings.name_column},
+        "threads": on.settings.threads,
         **{"call": settings.call, "top": settings.top, "input_gate": settings.input_gate},
     }
     form, found = table_form(settings.format), Sources(named, columns_of(settings), folder)

@@ -125,7 +125,9 @@ class MeasuringOn:
         """As `Measuring.answers`."""
         opened.model_for(evaluator)  # which tells the evaluator of the network
         work = EvaluationWork.of(opened, evaluator, images)
-        store = AnswerStore(self._folder, work.digests, evaluator.labels)
+        run = opened.run
+        model = (*work.digests, run.backend, run.device)
+        store = AnswerStore(self._folder, model, evaluator.labels)
         self._stores.append(store)
         blocks = list(blocks_of(images, BATCH))
         found = [store.find(block) for block in blocks]

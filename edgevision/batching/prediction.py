@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from edgevision.imaging.gate import still_image_gate
 from edgevision.journal.results import document_of
 from edgevision.loading.load import load
 from edgevision.streaming.records import ABSTAINED, FAILED, OK
+from edgevision.system.shown import encodable
 from edgevision.tasks.batches import each_or_all, pays
 from edgevision.tasks.classify import Classification
 from edgevision.tasks.image_model import ImageModel
@@ -228,6 +230,7 @@ class _Predictor:
             return work.row(read.reference, read.sha256, _failed(result), None, times)
         try:
             document = self._document(result)
+            _check_json(document)
         except Exception as error:  # of a plugin's result
             return work.row(read.reference, read.sha256, _failed(error), None, times)
         abstention = getattr(result, "abstention", "")
@@ -274,8 +277,13 @@ class _ReadImage:
             self.frame = frame
 
 
+def _check_json(document: Mapping[str, Any]) -> None:
+    """Raise now for what the table could not hold, such as NaN: there it would end the whole run."""
+    json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+
+
 def _failed(error: Exception) -> str:
-    return f"{FAILED}: {type(error).__name__}: {first_line(error)}"
+    return encodable(f"{FAILED}: {type(error).__name__}: {first_line(error)}")
 
 
 def _since_ms(started_s: float) -> float:

@@ -11,6 +11,7 @@ from edgevision.datasets.image_sets import MOST_MEMBER_BYTES
 from edgevision.errors import InputError
 from edgevision.imaging.decode import read_bytes
 from edgevision.imaging.find import content_of_frames
+from edgevision.system.shown import encodable
 from edgevision.system.strict_zip import ArchiveError, StrictZip
 
 
@@ -33,7 +34,7 @@ class ImageReference:
     Attributes:
         uri: what identifies it in the table of results: an absolute path or URL; of a file with several
             images with ``#`` and its number; of a member of an archive or a row of a table with ``#`` and its
-            name.
+            name. Bytes of it that are not UTF-8 are escaped.
         name: its name in the source, with ``/`` between folders: for classes and annotations.
         place: reads its bytes.
         frame: number of the image in a file with several; else `None`.
@@ -51,6 +52,9 @@ class ImageReference:
     modified: str = ""
     known_sha256: str = ""
     label: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "uri", encodable(self.uri))
 
     @property
     def stamp(self) -> str:

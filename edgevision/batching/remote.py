@@ -34,6 +34,7 @@ def remote_references(
     files, root = store_of(address)
     scheme = address.partition("://")[0]
     try:
+        files.invalidate_cache()  # it may hold a listing of an earlier run in this process
         for path, facts in _listed(files, root):
             name, suffix = PurePosixPath(path).name, PurePosixPath(path).suffix.lower()
             if name.startswith("."):
@@ -59,6 +60,7 @@ def remote_reference(address: str) -> ImageReference:
     uri = uri_of(address)
     try:
         files, path = store_of(address)
+        files.invalidate_cache()  # as above
         facts = files.info(path)
     except (OptionError, PluginError):
         raise

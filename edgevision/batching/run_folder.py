@@ -83,14 +83,15 @@ class RunFolder:
             document = read_json(read_file(path, MOST_DOCUMENT_BYTES))
             started, facts, version = str(document["started"]), document["facts"], document["schema_version"]
             is_newer = version > SCHEMA
-        except (OSError, JsonError, KeyError, TypeError) as error:
+            named = list(dict.fromkeys([*self._facts, *facts.keys()]))  # the content first
+        except (OSError, JsonError, KeyError, TypeError, AttributeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OutputError(f"{path}: cannot be read: {reason}; choose another folder") from error
         if is_newer:
             raise OutputError(f"{path}: a newer edgevision wrote it; run: pip install -U edgevision")
         if all(one.name in _OF_THE_FOLDER for one in self.path.iterdir()):
             return now()  # the earlier run ended before its first result
-        for name in sorted({*facts, *self._facts}):
+        for name in named:
             if facts.get(name) != self._facts.get(name):
                 raise OptionError(
                     f"{self.path}: has results with {name.replace('_', ' ')} {_words(facts.get(name))}, and "

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from edgevision.batching.results import PART_ROWS
 from edgevision.batching.table_forms import FORMATS
 from edgevision.batching.tables_of_images import TableColumns
-from edgevision.errors import OptionError
 from edgevision.imaging.find import LeftOut
+from edgevision.journal.values import json_values
 from edgevision.system.arguments import flag, mapping, one_of, optional_text, text, whole_number
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class BatchSettings:
         checked: dict[str, Any] = {
             "engine": text(self.engine, "engine"),
             "format": one_of(self.format, FORMATS, "format"),
-            "call": dict(mapping(self.call, "call")),
+            "call": json_values(mapping(self.call, "call"), "call"),
             "input_gate": flag(self.input_gate, "input_gate"),
             "part_rows": whole_number(self.part_rows, "part_rows", least=1),
         }
@@ -66,8 +66,6 @@ class BatchSettings:
             checked[name] = optional_text(getattr(self, name), name)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
-        if not all(isinstance(name, str) for name in self.call):
-            raise OptionError("call: expected names of arguments as text")
 
 
 def columns_of(settings: BatchSettings) -> TableColumns:

@@ -58,6 +58,8 @@ class Sources:
             OptionError: a column of a table was not named, or does not exist.
             MissingRuntimeError: a library for URLs or Parquet is not installed.
         """
+        for source in self.named:  # now, and not when all before it were worked on
+            _check_there(source)
         for source in self.named:
             count = 0
             for reference in self._of(source):
@@ -154,6 +156,14 @@ class Sources:
                     size_bytes=reference.size_bytes,
                     modified=reference.modified,
                 )
+
+
+def _check_there(source: str) -> None:
+    """Refuse a source of this machine that does not exist, or a pattern that nothing matches."""
+    if source.startswith(LIST_MARK):
+        _state_of(Path(source[len(LIST_MARK) :]))
+    elif not is_address(source) and not Path(source).exists():
+        find([Path(source)])
 
 
 def _of_file(image: ImageFile) -> ImageReference:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -10,11 +11,15 @@ from typing import Any, Protocol
 
 from edgevision.batching.rows import BatchRow
 from edgevision.errors import MissingRuntimeError, OptionError, OutputError
+from edgevision.streaming.records import ABSTAINED, FAILED, OK
 from edgevision.system.files import OutputState, written_whole
 from edgevision.system.reading import MOST_DOCUMENT_BYTES, open_file, read_file
+from edgevision.system.shown import shown
 from edgevision.system.strict_json import JsonError, read_json
 
 COLUMNS = tuple(one.name for one in fields(BatchRow))
+_TIMES = ("read_ms", "decode_ms", "predict_ms")
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class TableForm(Protocol):
@@ -88,7 +93,7 @@ class Parquet:
         text, number = pyarrow.string(), pyarrow.float64()
         kinds = {
             **dict.fromkeys(COLUMNS, text),
-            **dict.fromkeys(("read_ms", "decode_ms", "predict_ms"), number),
+            **dict.fromkeys(_TIMES, number),
         }
         self._schema = pyarrow.schema(list({**kinds, "size_bytes": pyarrow.int64()}.items()))
 
@@ -138,7 +143,25 @@ def _row(document: Any, path: Path) -> BatchRow:
         raise OutputError(
             f"{path}: not a part of a table of results; expected the columns {', '.join(COLUMNS)}"
         )
+    for name, value in document.items():
+        if not _holds(name, value):
+            raise OutputError(f"{path}: not a part of a table of results: {name} is {shown(value)}")
     return BatchRow(**document)
+
+
+def _holds(column: str, value: Any) -> bool:
+    """True for a value that a column can have."""
+    if column == "sha256":
+        return value is None or (isinstance(value, str) and _SHA256.fullmatch(value) is not None)
+    if column == "status":
+        return isinstance(value, str) and value.partition(":")[0] in (OK, FAILED, ABSTAINED)
+    if column == "result":
+        return value is None or isinstance(value, dict)
+    if column == "size_bytes":
+        return value is None or type(value) is int
+    if column in _TIMES:
+        return value is None or type(value) in (int, float)
+    return isinstance(value, str)
 
 
 def _unreadable(path: Path, error: Exception) -> OutputError:

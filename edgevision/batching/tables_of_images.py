@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from edgevision.batching.references import ImageReference
@@ -14,6 +15,8 @@ from edgevision.errors import InputError, MissingRuntimeError, OptionError
 from edgevision.system.reading import open_file
 
 _BYTES = "bytes"
+#: Held by the thread that reads a row group: others wait for it, and do not read it as well.
+_reading = Lock()
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class RowPlace:
         column: with the bytes.
         group: number of the row group.
         row: number in the group.
+        state: of the file when it was listed, so that what is kept of it is not taken for another one's.
     """
 
     table: str
@@ -49,10 +53,12 @@ class RowPlace:
     column: str
     group: int
     row: int
+    state: tuple[int | None, str]
 
     def read(self) -> bytes:
         """As `Place.read`; a row group is read once for all its rows."""
-        content = _group(self.table, self.address, self.column, self.group)[self.row]
+        with _reading:
+            content = _group(self.table, self.address, self.column, self.group, self.state)[self.row]
         if not isinstance(content, bytes):
             raise InputError(f"{self.table}: row {self.row} of row group {self.group} has no image")
         return content
@@ -98,7 +104,7 @@ def table_references(
                 yield ImageReference(
                     # The number keeps rows of one name apart.
                     *(f"{table}#{number}" + ("" if columns.name is None else f":{name}"), name),
-                    RowPlace(table, address, image, group, row),
+                    RowPlace(table, address, image, group, row, state),
                     size_bytes=state[0],
                     modified=state[1],
                     label="" if columns.label is None else texts[columns.label][row],
@@ -152,8 +158,10 @@ def _parquet_file(table: str, source: Any) -> Any:
 
 
 @lru_cache(maxsize=2)
-def _group(table: str, address: str | None, column: str, group: int) -> list[Any]:
-    """The contents of a row group, which is read once for all its rows."""
+def _group(
+    table: str, address: str | None, column: str, group: int, state: tuple[int | None, str]
+) -> list[Any]:
+    """The contents of a row group, which is read once for all its rows while the file has this state."""
     import pyarrow
 
     with closing(_opened(table, address)) as source:

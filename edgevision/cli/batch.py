@@ -112,8 +112,7 @@ def command(bundle: Path, sources: tuple[str, ...], output: Path, as_json: bool,
     s3://bucket/folder.
 
     Each image gets one row, also one that cannot be used. A run that was killed goes on where it was when it
-    is
-    started again. Exit code 3: some images could not be used, and all others have their results.
+    is started again. Exit code 3: some images could not be used, and all others have their results.
     """
     settings = BatchSettings(
         arguments["engine"],

@@ -18,7 +18,7 @@ from edgevision.evaluation.open_model import ArtifactRun, Measuring, MeasuringHe
 from edgevision.evaluation.run import Images, open_images
 from edgevision.evidence.document import comparison_document
 from edgevision.metrics.comparison import Comparison, Metric
-from edgevision.metrics.measures import MetricValue, significance
+from edgevision.metrics.measures import Measures, MetricValue, significance
 from edgevision.plugins import registry
 from edgevision.system.arguments import callback, instance, one_path
 from edgevision.system.machine import now, this_machine
@@ -145,6 +145,8 @@ def compare_on(
         _check_comparable(model_a.facts, model_b.facts)
         first = model_a.answers(images, paths, progress, measuring)
         second = model_b.answers(images, paths, progress, measuring)
+    measures = first.measures, second.measures
+    _check_same_metric(*measures)
     comparison = first.evaluator.compare(first.answers, second.answers)
     preprocessing = first.evaluator.preprocessing
     return BundleComparison(
@@ -154,7 +156,7 @@ def compare_on(
         b=model_b.run,
         data=SetFacts.of(images, labelled=True),
         comparison=comparison,
-        verdict=paired_test(comparison.metrics[0], first.measures.metrics[0], second.measures.metrics[0]),
+        verdict=paired_test(comparison.metrics[0], *(one.metrics[0] for one in measures)),
         findings=() if preprocessing is None else dependence_findings(images, preprocessing.mapping),
     )
 
@@ -175,6 +177,16 @@ def paired_test(metric: Metric, first: MetricValue, second: MetricValue) -> Pair
     if p_value < SIGNIFICANCE and metric.drop != 0:
         better = "A" if metric.drop > 0 else "B"
     return PairedTestResult(metric, test, p_value, better)
+
+
+def _check_same_metric(a: Measures, b: Measures) -> None:
+    """Refuse models whose answers are judged differently, such as one class per image, or several."""
+    first, second = a.metrics[0].name, b.metrics[0].name
+    if first != second:
+        raise OptionError(
+            f"a is measured by its {first}, b by its {second}: their outputs mean different things, such as "
+            "the scores of a softmax and of a sigmoid; compare models with the same kind of output"
+        )
 
 
 def _check_comparable(a: ModelFacts, b: ModelFacts) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from edgevision.errors import OptionError
 from edgevision.system.arguments import whole_number
 from edgevision.system.numeric import is_memory_mapped, plain
-from edgevision.system.shown import shown
+from edgevision.system.shown import encodable, shown
 
 #: Values of one document: more are no answer about a frame.
 _MOST_VALUES = 200_000
@@ -75,5 +75,4 @@ def _text(text: str, argument: str) -> str:
         raise OptionError(
             f"{argument}: expected a text of {_MOST_CHARACTERS:,} characters at most, without NUL"
         )
-    # The name of a file need not be text: such bytes are escaped, as `\\udcff`.
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+    return encodable(text)

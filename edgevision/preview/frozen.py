@@ -93,6 +93,8 @@ class FrozenFrames:
             raise OptionError(f"frame {index} is not frozen any more; freeze another one")
         if self._explain is None:
             raise OptionError("the answers of this model cannot be explained")
+        if frozen.explanation is not None:  # also while another one is being explained
+            return frozen.explanation
         if not self._busy.acquire(blocking=False):  # each takes the runs of many frames
             raise OptionError("another frame is being explained; try again later")
         try:

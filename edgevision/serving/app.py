@@ -45,13 +45,16 @@ _GRACE_S = 1.0
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def server_application(models: ServedModels, settings: ServeSettings, token: str | None) -> ASGIApp:
+def server_application(
+    models: ServedModels, settings: ServeSettings, token: str | None, close_s: float | None = None
+) -> ASGIApp:
     """The application of some models, which are closed when it ends.
 
     Args:
         models: what is served.
         settings: limits.
         token: as `Guard`.
+        close_s: seconds for requests in progress when it ends; `None` is as long as one may take.
     """
     server = _Server(models, settings)
 
@@ -59,7 +62,7 @@ def server_application(models: ServedModels, settings: ServeSettings, token: str
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         models.start()
         yield
-        await run_in_threadpool(models.close, settings.request_s)
+        await run_in_threadpool(models.close, settings.request_s if close_s is None else close_s)
 
     routes = [
         Route("/v2", server.answers("server", server.metadata)),
@@ -166,7 +169,7 @@ class _Server:
                     job = deployment.infer(asked)
                 except QueueClosedError:
                     continue
-                outputs = await self._done(job)
+                outputs = await self._done(job, request)
                 head: dict[str, object] = {
                     "model_name": model.bundle.name,
                     "model_version": model.bundle.version,
@@ -198,7 +201,7 @@ class _Server:
                     job = deployment.predict(body, call)
                 except QueueClosedError:
                     continue
-                return JSONResponse(await self._done(job))
+                return JSONResponse(await self._done(job, request))
         raise QueueClosedError
 
     def _model(self, request: Request) -> ServedModel:
@@ -218,5 +221,24 @@ class _Server:
             raise RefusedError(503, f"the model does not give its known answers: {reason}", retry_after_s=10)
         return model.current
 
-    async def _done(self, job: Job) -> Any:
-        return await asyncio.wait_for(asyncio.wrap_future(job.done), self._settings.request_s + _GRACE_S)
+    async def _done(self, job: Job, request: Request) -> Any:
+        """The answer to a job, which is given up when its time is over, or its caller has gone."""
+        answer, gone = asyncio.wrap_future(job.done), asyncio.ensure_future(_gone(request))
+        try:
+            await asyncio.wait(
+                {answer, gone},
+                timeout=self._settings.request_s + _GRACE_S,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if answer.done():
+                return answer.result()
+            raise ClientDisconnect if gone.done() else asyncio.TimeoutError
+        finally:
+            answer.cancel()
+            gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    """Wait until the caller has closed the connection; the request's body was read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class ExpiredError(Exception):
     """A request waited for longer than it may."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """A request that waits for a slot.
 
@@ -131,7 +132,7 @@ class BatchingQueue:
             self.check_room()
             self._jobs.append(job)
             self.in_progress += 1
-            job.done.add_done_callback(self._leave)
+            job.done.add_done_callback(partial(self._leave, job))
             # One thread takes it; but who gathers must see it among those that wait until that is done.
             self._changed.notify(len(self._threads) if self._gathering else 1)
 
@@ -144,9 +145,12 @@ class BatchingQueue:
         for thread in self._threads:
             thread.join(None if end_s is None else max(0.0, end_s - time.monotonic()))
 
-    def _leave(self, done: Future[Any]) -> None:
+    def _leave(self, job: Job, done: Future[Any]) -> None:
         with self._changed:
             self.in_progress -= 1
+            if done.cancelled():
+                with suppress(ValueError):  # its turn has come in this very moment
+                    self._jobs.remove(job)  # its place is free now, and not when its turn comes
 
     def _work(self) -> None:
         while jobs := self._next():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -51,7 +52,8 @@ def named_bundle(text: str | Path) -> NamedBundle:
     Raises:
         OptionError: the name or version is not one that requests can have.
     """
-    match = None if Path(text).exists() else _NAMED.fullmatch(str(text))
+    is_there = os.path.exists(text)  # noqa: PTH110 - False, too, for what cannot be a path
+    match = None if is_there else _NAMED.fullmatch(str(text))
     path = Path(text) if match is None else Path(match["path"])
     name = None if match is None else match["name"]
     if name is None:
@@ -125,9 +127,10 @@ class ServedModel:
         self._seen = found
         try:
             following = self._opened()
-        except EdgeVisionError as error:
+        except Exception as error:  # also one that no runtime should raise: the next bundle may be a good one
             self.replacements[REFUSED] += 1
-            warning("%s: the bundle before it stays: %s", self.bundle.path, error)
+            told = error if isinstance(error, EdgeVisionError) else f"{type(error).__name__}: {error}"
+            warning("%s: the bundle before it stays: %s", self.bundle.path, told)
             return
         before = self.current
         self._before = Counter(batches=self.batches, rows=self.rows, restarts=self.restarts)
@@ -199,10 +202,11 @@ class ServedModels:
     def close(self, timeout_s: float) -> None:
         """Finish the requests that were taken, within this time, and close all models."""
         self._ended.set()
+        end_s = time.monotonic() + timeout_s
         if self._watch is not None:
             self._watch.join(timeout_s)
         for model in self.all():
-            model.close(timeout_s)
+            model.close(max(0.0, end_s - time.monotonic()))
 
     def _look(self) -> None:
         while not self._ended.wait(self._settings.watch_s):

@@ -44,7 +44,7 @@ def serve(
     except ImportError as error:
         raise MissingRuntimeError("serve", f"serve: {error.name or error} is not installed") from error
     made = None if token is not None or address.is_loopback else new_token()
-    app = server_application(models, settings, token or made)
+    app = server_application(models, settings, token or made, min(grace_s, settings.request_s))
     with listening_on(address, "--port", "--host") as listening:
         config = uvicorn.Config(
             app,

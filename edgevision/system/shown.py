@@ -32,6 +32,11 @@ class _Repr(reprlib.Repr):
         return super().repr1(x, level)
 
 
+def encodable(text: str) -> str:
+    """A text as UTF-8 can have it: of a file name that is none, the bytes are escaped, as ``\\udcff``."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def shown(value: Any, most: int = 80) -> str:
     """The text of `value` for an error, such as ``'rgb'`` or ``[1, 2, …]``.
 

@@ -1,4 +1,4 @@
-"""A depthwise network that loses accuracy in int8, and is trained for int8 to get some of it back."""
+"""A depthwise network that loses accuracy in int8, and is trained for int8 to get it back."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _existing = click.Path(exists=True, path_type=Path)
 @click.option("--test-data", type=_existing, help="Test images, likewise.")
 @click.option("--limit", type=click.IntRange(min=1), default=20_000, help="Use at most this many images.")
 @click.option("--epochs", type=click.IntRange(min=1), default=8, help="Of the training in float.")
-@click.option("--int8-epochs", type=click.IntRange(min=1), default=2, help="Of the training for int8.")
-@click.option("--int8-learning-rate", type=float, default=3e-4)
+@click.option("--int8-epochs", type=click.IntRange(min=1), default=3, help="Of the training for int8.")
+@click.option("--int8-learning-rate", type=float, default=3e-3)
 @click.option("--seed", type=int, default=0)
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), default="trained-for-int8")
 def main(

@@ -77,7 +77,7 @@ class Gallery:
             OptionError: there is no name, or no image.
             InputError, InferenceError: an image cannot be read, or the network fails; none is added.
         """
-        if not isinstance(name, str) or not name.strip():
+        if not isinstance(name, str) or not name.strip() or not _is_text(name):
             raise OptionError(f"name: expected text, got {name!r:.80}")
         if not images:
             raise OptionError(f"enrol: expected one image of '{name}' or more")
@@ -169,6 +169,15 @@ class Gallery:
 
 
 _ONE: NDArray[np.float32] = np.ones(1, np.float32)
+
+
+def _is_text(name: str) -> bool:
+    """False for the name of a file that is no text, which no gallery could be saved with."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _row(row: Any) -> tuple[str, Embedding]:

@@ -25,7 +25,7 @@ class Poisoned:
         return [2 * entry for entry in unit]
 
     def lost(self, entry: int, reason: str) -> int:
-        assert "its process was lost 3 times" in reason
+        assert "its process was lost 1 times" in reason
         return -entry
 
 

@@ -15,14 +15,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import edgevision
 from batching.image_folders import BROKEN, write_images
 from edgevision import BatchRun, BatchSettings
+from edgevision.backend import SessionSettings
 from edgevision.batching.rows import BatchRow
 from edgevision.batching.table_forms import COLUMNS, table_form
 from edgevision.errors import InputError, OptionError, OutputError, PluginError
+from edgevision.evaluation.open_model import RunSettings
 from evaluation.tiny_bundle import write_tiny_bundle
 
 COUNT = 60
@@ -356,3 +359,122 @@ def test_an_interrupted_run_keeps_the_rows_that_it_has(bundle: Path, images: Pat
     run = edgevision.batch(bundle, images, tmp_path / "out", settings=JSONL)
     assert run.reused == 16
     assert json.loads((tmp_path / "out" / "_batch.json").read_text())["state"] == "complete"
+
+
+def test_a_file_name_that_is_not_utf8_is_a_row(bundle: Path, images: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="needs the extra `parquet`")
+    source = tmp_path / "source"
+    source.mkdir()
+    name = os.fsdecode(b"\xff.png")
+    try:
+        (source / name).write_bytes((images / "b" / "00001.png").read_bytes())
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    (source / os.fsdecode(b"\xfe.png")).write_bytes(b"no image")
+    for form in ("jsonl", "parquet"):
+        settings = BatchSettings(format=form)
+        assert counts(edgevision.batch(bundle, source, tmp_path / form, settings=settings)) == (1, 1, 0, 0)
+        uris = [row.uri for row in rows_of(tmp_path / form, form)]
+        assert uris == [f"{source}/\\udcfe.png", f"{source}/\\udcff.png"]
+        again = edgevision.batch(bundle, source, tmp_path / form, settings=settings)
+        assert counts(again) == (1, 1, 0, 2)
+
+
+def test_a_table_of_images_that_was_written_anew_is_read_anew(
+    bundle: Path, images: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("pyarrow", reason="needs the extra `parquet`")
+    import pyarrow
+    import pyarrow.parquet
+
+    files = sorted(images.glob("b/*.png"))[:4]
+    for some in (files[:2], files[2:]):
+        contents = [file.read_bytes() for file in some]
+        pyarrow.parquet.write_table(pyarrow.table({"image": contents}), tmp_path / "some.parquet")
+        edgevision.batch(bundle, tmp_path / "some.parquet", tmp_path / "out", settings=JSONL)
+        found = [row.sha256 for row in rows_of(tmp_path / "out")]
+        assert found == [hashlib.sha256(content).hexdigest() for content in contents]
+
+
+def test_rows_of_another_column_are_not_taken_for_those_of_this_one(
+    bundle: Path, images: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("pyarrow", reason="needs the extra `parquet`")
+    import pyarrow
+    import pyarrow.parquet
+
+    one, two = (file.read_bytes() for file in sorted(images.glob("b/*.png"))[:2])
+    path, out = tmp_path / "some.parquet", tmp_path / "out"
+    pyarrow.parquet.write_table(pyarrow.table({"left": [one], "right": [two]}), path)
+    edgevision.batch(bundle, path, out, settings=BatchSettings(format="jsonl", image_column="left"))
+    with pytest.raises(OptionError, match="has results with image column left, and this run has right"):
+        edgevision.batch(bundle, path, out, settings=BatchSettings(format="jsonl", image_column="right"))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("status", 5), ("status", "well"), ("sha256", "zz"), ("uri", None), ("result", [])]
+)
+def test_a_part_with_other_values_is_refused(
+    column: str, value: object, bundle: Path, images: Path, tmp_path: Path
+) -> None:
+    edgevision.batch(bundle, images / "b" / "00001.png", tmp_path, settings=JSONL)
+    part = tmp_path / "part-000000.jsonl"
+    part.write_text(json.dumps({**json.loads(part.read_text()), column: value}) + "\n")
+    with pytest.raises(OutputError, match=f"not a part of a table of results: {column} is"):
+        edgevision.batch(bundle, images / "b" / "00001.png", tmp_path, settings=JSONL)
+
+
+def test_a_result_that_json_has_no_form_for_fails_alone(
+    bundle: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = iter([{"score": float("nan")}])
+    own = edgevision.Classification.to_dict
+    monkeypatch.setattr(
+        edgevision.Classification, "to_dict", lambda self, *top: next(documents, None) or own(self, *top)
+    )
+    run = edgevision.batch(bundle, images / "b", tmp_path / "out", settings=JSONL)
+    assert run.failed == 1
+    assert run.ok == len(list((images / "b").iterdir())) - 1
+
+
+def test_arguments_of_a_call_are_json_values() -> None:
+    assert BatchSettings(call={"score_threshold": np.float32(0.5)}).call == {"score_threshold": 0.5}
+    with pytest.raises(OptionError, match="call: expected JSON values"):
+        BatchSettings(call={"score_threshold": object()})
+
+
+def test_a_folder_says_what_it_has_before_how_that_came_about(
+    bundle: Path, images: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    edgevision.batch(bundle, images / "b", out, settings=JSONL)
+    with pytest.raises(
+        OptionError, match="has results with content predictions, and this run has evaluation"
+    ):
+        edgevision.batch(bundle, images, out, evaluate=True)
+    (out / "_batch.json").write_text('{"schema_version": 1, "started": "", "facts": []}')
+    with pytest.raises(OutputError, match="choose another folder"):
+        edgevision.batch(bundle, images / "b", out, settings=JSONL)
+
+
+@pytest.mark.parametrize("missing", ["nothing", "nothing/*.png", "@nothing.txt"])
+def test_a_source_that_is_missing_is_told_before_the_others_are_worked_on(
+    missing: str, bundle: Path, images: Path, tmp_path: Path
+) -> None:
+    told: list[int] = []
+    with pytest.raises(InputError, match="nothing"):
+        edgevision.batch(
+            bundle,
+            [images, missing],
+            tmp_path / "out",
+            settings=JSONL,
+            progress=lambda stage, done, total: told.append(done),
+        )
+    assert not told
+
+
+def test_rows_of_other_threads_are_not_gone_on_from(bundle: Path, images: Path, tmp_path: Path) -> None:
+    edgevision.batch(bundle, images / "b", tmp_path / "out", settings=JSONL)
+    on = RunSettings(settings=SessionSettings(threads=2))
+    with pytest.raises(OptionError, match="has results with threads null, and this run has 2"):
+        edgevision.batch(bundle, images / "b", tmp_path / "out", on, settings=JSONL)

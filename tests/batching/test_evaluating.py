@@ -14,7 +14,10 @@ import edgevision
 from batching.image_folders import BROKEN, write_images
 from edgevision import BatchSettings, Evaluation
 from edgevision.artifact import read_artifact
+from edgevision.batching.answer_store import AnswerStore
+from edgevision.batching.evaluation_work import blocks_of
 from edgevision.batching.local import LocalExecutor
+from edgevision.datasets.image_sets import ImageSet
 from edgevision.errors import InputError, OptionError
 from edgevision.tasks.score_calibration import ScoreCalibration
 from evaluation.tiny_bundle import write_tiny_bundle
@@ -119,6 +122,20 @@ def test_a_broken_off_evaluation_goes_on_from_its_answers(
     assert figures(again.evaluation) == figures(whole.evaluation)
     assert again.reused >= 16
     assert first < len(worked)
+
+
+def test_answers_of_another_backend_are_not_gone_on_from(images: Path, tmp_path: Path) -> None:
+    scores = [np.ones(5, np.float32)]
+    (block,) = blocks_of(ImageSet.open(images / "b").at([0]), 1)
+    store = AnswerStore(tmp_path, ("bundle", "artifact", "onnx", "cpu"), ())
+    store.add(block, scores)
+    store.flush()
+    (tmp_path / "answers-of-somebody.npz").write_bytes(b"")
+    found = AnswerStore(tmp_path, ("bundle", "artifact", "onnx", "cpu"), ())
+    assert np.array_equal(found.find(block), scores)
+    assert AnswerStore(tmp_path, ("bundle", "artifact", "openvino", "cpu"), ()).find(block) is None
+    found.remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["answers-of-somebody.npz"]
 
 
 def test_classes_may_be_a_column_of_a_table(bundles: dict[str, Path], images: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,23 @@ def test_an_object_with_another_etag_is_worked_on_again(
     finally:
         store.pipe_file("fleet/day 1/c/00002.png", before)
     assert (run.reused, len(rows_of(out))) == (COUNT, COUNT + 1)
+
+
+def test_what_another_process_changes_between_two_runs_is_seen(
+    store: Any, bundle: Path, images: Path, tmp_path: Path
+) -> None:
+    import s3fs
+
+    other = s3fs.S3FileSystem(skip_instance_cache=True)
+    listed = tmp_path / "list.txt"
+    listed.write_text("s3://fleet/new/a.png\n")
+    first, second = (path.read_bytes() for path in sorted((images / "b").iterdir())[:2])
+    for content in (first, second):
+        other.pipe_file("fleet/new/a.png", content)
+        for source, out in (("s3://fleet/new/*.png", "out"), (f"@{listed}", "list")):
+            edgevision.batch(bundle, source, tmp_path / out, settings=JSONL)
+            (row,) = rows_of(tmp_path / out)
+            assert row.sha256 == hashlib.sha256(content).hexdigest()
 
 
 def test_names_of_objects_are_taken_as_they_are(

@@ -82,3 +82,12 @@ def test_bundles_with_different_classes_are_not_compared(tmp_path: Path) -> None
     images = ImageSet.from_arrays(np.zeros((2, 8, 8, 3), np.uint8), [0, 1], LABELS)
     with pytest.raises(OptionError, match="compare models with the same labels"):
         compare(first, second, images)
+
+
+def test_one_class_per_image_is_not_compared_with_several(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert", reason="needs the extra `tflite`")
+    bundles = write_tiny_bundle(tmp_path / "a.evb"), write_tiny_bundle(tmp_path / "b.evb", "sigmoid")
+    images = ImageSet.from_arrays(np.arange(384, dtype=np.uint8).reshape(2, 8, 8, 3), [0, 1], LABELS)
+    for first, second in (bundles, bundles[::-1]):
+        with pytest.raises(OptionError, match="compare models with the same kind of output"):
+            compare(first, second, images)

@@ -104,6 +104,23 @@ def test_the_map_is_of_the_best_class_and_is_computed_once() -> None:
     assert asked == [index]
 
 
+def test_an_explanation_that_is_there_is_given_while_another_one_is_computed() -> None:
+    model = fake_classifier(["bright", "dark"], half_bright, size_wh=(64, 32))
+    inner = explain_of(model)
+    assert inner is not None
+    meanwhile: list[Any] = []
+
+    def explain(frame: Any, progress: Any) -> Any:
+        if frame.index == indices[1]:
+            meanwhile.append(frames.explain(indices[0], lambda: False))
+        return inner(frame, progress)
+
+    frames, indices = frozen_on(model, 2, explain)
+    first = frames.explain(indices[0], lambda: False)
+    frames.explain(indices[1], lambda: False)
+    assert meanwhile == [first]
+
+
 def test_few_frames_are_kept_and_the_oldest_goes_first() -> None:
     model = fake_classifier(["a", "b"], [0.2, 0.8], size_wh=(64, 32))
     frames, indices = frozen_on(model, _MOST_FROZEN + 3, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import threading
 import time
@@ -92,6 +93,22 @@ def test_a_request_waits_no_longer_than_it_says(bundle: Path) -> None:
         thread.join()
         assert answers[0].status == 503
         assert answers[0].headers["retry-after"] == "1"
+
+
+def test_a_caller_that_has_gone_leaves_its_place_to_another_one(bundle: Path) -> None:
+    with running(bundle, settings=ServeSettings(slots=1, queue=1)) as server, busy(server):
+        queue = server.models.all()[0].current.queue
+        body = json.dumps(asked(server)).encode()
+        head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+            connection.sendall(head + body)
+            while queue.waiting < 1:
+                time.sleep(0.001)
+            assert ask(server, INFER, asked(server)).status == 429
+        end_s = time.monotonic() + 20
+        while queue.waiting and time.monotonic() < end_s:
+            time.sleep(0.001)
+        assert (queue.waiting, queue.in_progress) == (0, 1)  # the one that keeps it busy
 
 
 def test_a_model_that_hangs_holds_no_request_for_ever(bundle: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 import edgevision
 from edgevision.errors import InferenceError, OptionError
 from edgevision.serving import ServeSettings
-from edgevision.serving.models import named_bundle
+from edgevision.serving.models import ServedModel, ServedModels, named_bundle
 from serving.serving_process import Running, ask, running
 from tiny_bundles import classifier_artifact, write_artifacts
 
@@ -102,6 +102,30 @@ def test_a_bundle_that_cannot_be_used_leaves_the_one_before_it(
     assert "labels.txt" in warned
 
 
+def test_after_an_error_of_any_kind_the_next_bundle_is_looked_at(
+    bundles: tuple[Path, Path], tmp_path: Path
+) -> None:
+    installed = edgevision.install(bundles[0], tmp_path / "robot")
+    loaded: list[Path] = []
+
+    def load(path: Path) -> Any:
+        loaded.append(path)
+        if len(loaded) == 2:
+            raise RuntimeError("of a plugin")
+        return edgevision.load(path)
+
+    models = ServedModels([named_bundle(installed.path)], load, QUICK)
+    models.start()
+    try:
+        (model,) = models.all()
+        edgevision.install(bundles[1], tmp_path / "robot")
+        until(lambda: model.replacements["refused"])
+        edgevision.loading.install.roll_back(tmp_path / "robot")
+        until(lambda: model.replacements["swapped"])
+    finally:
+        models.close(10)
+
+
 def _replace(path: Path, change: Callable[[Path], Any], bundle: Path) -> None:
     new = path.with_name("new.evb")
     shutil.copytree(bundle, new)
@@ -184,9 +208,35 @@ def test_names(tmp_path: Path) -> None:
     for text, expected in shown.items():
         found = named_bundle(text)
         assert (found.name, found.version, str(found.path)) == expected
-    for wrong in ("a b=x.evb", "é.evb", "x:0=y.evb", f"{tmp_path}/a=b.evb", "-x=y.evb", "x" * 101 + ".evb"):
+    for wrong in (
+        "a b=x.evb",
+        "é.evb",
+        "x:0=y.evb",
+        f"{tmp_path}/a=b.evb",
+        "-x=y.evb",
+        "x" * 101 + ".evb",
+        "x" * 5000,
+    ):
         with pytest.raises(OptionError, match="write NAME=PATH or NAME:VERSION=PATH"):
             named_bundle(wrong)
+
+
+def test_all_models_share_the_time_to_close(
+    bundles: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = [named_bundle(f"{name}={bundles[0]}") for name in "ab"]
+    models = ServedModels(named, edgevision.load, QUICK)
+    given: list[float] = []
+    close = ServedModel.close
+
+    def slow(self: ServedModel, timeout_s: float) -> None:
+        given.append(timeout_s)
+        time.sleep(0.05)
+        close(self, timeout_s)
+
+    monkeypatch.setattr(ServedModel, "close", slow)
+    models.close(5)
+    assert given[1] <= given[0] - 0.05 <= 5 - 0.05
 
 
 def test_one_name_is_one_bundle(bundles: tuple[Path, Path]) -> None:

@@ -64,7 +64,7 @@ def test_what_cannot_be_enrolled_or_asked_is_an_error_and_changes_nothing(
 ) -> None:
     with pytest.raises(OptionError, match="the gallery is empty; enrol an image first"):
         Gallery(model, 0.5).identify(_image(RED))
-    for name, images in (("", [_image(RED)]), (5, [_image(RED)]), ("blue", [])):
+    for name, images in (("", [_image(RED)]), (5, [_image(RED)]), ("\udcff", [_image(RED)]), ("blue", [])):
         with pytest.raises(OptionError):
             gallery.enrol(name, *images)  # type: ignore[arg-type]
     with pytest.raises(InputError):

@@ -100,6 +100,7 @@ def test_manifest_and_evidence_are_those_of_their_schemas_and_can_be_read(
         "axis": "last",
         "threshold": 0.5,
         "overlap": None,
+        "grid_wh": None,
     }
     jsonschema.validate(manifest, manifest_schema())
     schemas = files("edgevision.schemas")
