@@ -75,3 +75,9 @@ def test_the_core_names_no_plugin() -> None:
     for file in (ROOT / "edgevision").rglob("*.py"):
         found = [name for name in PLUGINS if name in file.read_text(encoding="utf-8")]
         assert not found, f"{file} names {found}"
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """pytest puts their folders on the path, and so takes the second of two for the first."""
+    names = [file.name for file in (ROOT / "tests").rglob("*.py") if file.name != "conftest.py"]
+    assert {name for name in names if names.count(name) > 1} <= {"__init__.py"}

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from serving_process import Running, ask, in_uvicorn
 
 from edgevision.errors import MissingRuntimeError, OptionError, PluginError
 from edgevision.serving import ServeSettings, application
-from serving.serving_process import Running, ask, in_uvicorn
 from tiny_bundles import classifier_artifact, write_artifacts
 
 pytest.importorskip("ai_edge_litert")

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from serving_process import Running, ask, running
 
 from edgevision.errors import InputError
 from edgevision.serving.infer_request import TensorLimits, read_infer_request
 from edgevision.serving.infer_response import encode_response
 from edgevision.tensors import TensorSpec
-from serving.serving_process import Running, ask, running
 from tiny_bundles import classifier_artifact, write_artifacts
 
 pytest.importorskip("starlette", reason="needs the extra `serve`")

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from serving_process import Running, running
 
 import edgevision
-from serving.serving_process import Running, running
 from tiny_bundles import classifier_artifact, nchw, write_artifacts
 from tiny_onnx import tiny_onnx_bytes
 

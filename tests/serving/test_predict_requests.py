@@ -11,10 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from serving_process import Running, ask, running
 
 from edgevision.artifact import read_artifact
 from edgevision.imaging.gate import InputGate
-from serving.serving_process import Running, ask, running
 from tiny_bundles import DATA, DETECT, classifier_artifact, detector_artifact, write_artifacts
 
 pytest.importorskip("starlette", reason="needs the extra `serve`")

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from serving_process import Running, ask, running
 
 import edgevision
 from edgevision.errors import InferenceError, OptionError
 from edgevision.serving import ServeSettings
 from edgevision.serving.models import ServedModel, ServedModels, named_bundle
-from serving.serving_process import Running, ask, running
 from tiny_bundles import classifier_artifact, write_artifacts
 
 pytest.importorskip("starlette", reason="needs the extra `serve`")
