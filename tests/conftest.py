@@ -24,25 +24,6 @@ os.environ["EDGEVISION_SELFTEST"] = "never"
 # Under emulation, what a test does is not slow, but the machine.
 settings.register_profile("emulated", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-#: The files that take longest, the longest first: begun first, no process is left alone with one at the end.
-LONGEST = (
-    *("fuzz/test_harness.py", "test_face_arguments.py", "converters/test_every_source.py"),
-    *("conversion/test_hostile_sources.py", "test_readme.py", "converters/test_source_inputs.py"),
-    *("plugins/test_breakages.py", "cli/test_commands.py", "conversion/test_seed_networks.py"),
-    *("conversion/test_operating_point.py", "conversion/test_incomplete.py", "conversion/test_isolated.py"),
-    *("conversion/test_source_check.py", "loading/test_race.py", "system/test_no_network.py"),
-    *("real/test_detector_on_runtimes.py", "isolation/test_isolated_models.py"),
-    *("converters/test_keras_facts.py", "isolation/test_isolated_session.py", "conversion/test_convert.py"),
-    *("conversion/test_not_shown.py", "batching/test_ray_executor.py", "conversion/test_score_kinds.py"),
-    *("examples/test_cifar10.py", "examples/test_blood_cells.py", "converters/test_keras_joined_ranges.py"),
-    *("test_parity.py", "loading/test_first_load.py", "conversion/test_trials.py"),
-    *("real/test_cifar10_resnet8.py", "plugins/test_openvino_backend.py"),
-    *("testing/test_mistakes_of_backends.py", "examples/test_digits_detector.py"),
-    *("converters/test_keras_onnx_forms.py", "conversion/test_recipes.py", "plugins/test_end_of_process.py"),
-    *("examples/test_digits_generator.py", "conversion/test_input_contradictions.py"),
-    *("plugins/segment/test_segment_conversion.py", "examples/test_runtime_plugins.py"),
-)
-
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -56,8 +37,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if "slow" in item.keywords:
                 item.add_marker(skip)
-    places = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")
