@@ -27,8 +27,8 @@ from edgevision.loading.load import load
 from edgevision.serving.models import ServedModels, named_bundle
 from edgevision.serving.server import serve
 from edgevision.serving.settings import ServeSettings
-from edgevision.serving.token import checked_token
 from edgevision.system.address import Address
+from edgevision.system.token import checked_token
 from edgevision.tasks.base import TaskModel
 
 _DEFAULTS = ServeSettings()

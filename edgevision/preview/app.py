@@ -20,6 +20,7 @@ from edgevision.preview.frozen import FrozenFrames
 from edgevision.preview.guard import Guard
 from edgevision.preview.live import Live
 from edgevision.system.address import Address
+from edgevision.system.asgi import disconnected
 from edgevision.system.strict_json import JsonError, read_json
 
 #: Files of the page: address -> (name, type).
@@ -99,7 +100,7 @@ def application(
 
     async def explain(request: Request) -> Response:
         await _posted(request, frozenset())
-        left = asyncio.ensure_future(_left(request.receive))
+        left = asyncio.ensure_future(disconnected(request.receive))
         try:
             is_unwanted = lambda: live.ended or left.done()  # noqa: E731
             return JSONResponse(
@@ -181,7 +182,7 @@ class _MovingPicture(Response):
         kind = b"multipart/x-mixed-replace; boundary=" + _BOUNDARY
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
         self._viewers.count += 1
-        left = asyncio.ensure_future(_left(receive))
+        left = asyncio.ensure_future(disconnected(receive))
         try:
             await self._send_pictures(send, left)
         except (asyncio.TimeoutError, OSError):
@@ -207,8 +208,3 @@ class _MovingPicture(Response):
         # With the next boundary: browsers show a part when it has ended.
         body = head + jpeg + b"\r\n"
         await send({"type": "http.response.body", "body": body, "more_body": True})
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 
 from starlette.requests import Request
@@ -10,6 +9,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edgevision.system.address import Address
+from edgevision.system.token import is_token
 
 #: Nothing but the page's own files; no other site may frame, embed or read it.
 HEADERS: Mapping[str, str] = {
@@ -65,22 +65,18 @@ class Guard:
 
     def _token_refusal(self, request: Request, token: str) -> Response | None:
         given = request.query_params.get(TOKEN_PARAMETER)
-        if given is not None and _same(given, token):
+        if given is not None and is_token(given, token):
             if request.url.path != "/":
                 return None
             # From here on a cookie has it: an address is shown, bookmarked and passed on.
             seen = RedirectResponse("/", 303)
             seen.set_cookie(self._cookie, token, path="/", httponly=True, samesite="strict")
             return seen
-        if given is None and _same(request.cookies.get(self._cookie, ""), token):
+        if given is None and is_token(request.cookies.get(self._cookie, ""), token):
             return None
         return _refused(
             401, "The token is missing or wrong: use the address that `edgevision stream` printed."
         )
-
-
-def _same(given: str, token: str) -> bool:
-    return secrets.compare_digest(given.encode("utf-8", "surrogatepass"), token.encode())
 
 
 def _refused(status: int, text: str) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,8 +11,8 @@ from edgevision.errors import MissingRuntimeError
 from edgevision.preview.frozen import Explain, FrozenFrames
 from edgevision.preview.live import Live
 from edgevision.system.address import Address, listening_on
+from edgevision.system.token import new_token
 
-_TOKEN_BYTES = 16
 #: Connections at once: of viewers, and of their other requests.
 _MOST_CONNECTIONS = 64
 _END_S = 3.0
@@ -51,7 +50,7 @@ def served(
         raise MissingRuntimeError("serve", f"--preview: {error.name or error} is not installed") from error
     with listening_on(address, "--preview", "--preview") as listening:
         address = address._replace(port=listening.getsockname()[1])
-        token = None if address.is_loopback else secrets.token_urlsafe(_TOKEN_BYTES)
+        token = None if address.is_loopback else new_token()
         config = uvicorn.Config(
             application(live, FrozenFrames(live, explain), card, metrics, address, token),
             http="h11",

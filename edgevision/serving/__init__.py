@@ -47,8 +47,8 @@ def application(
     from edgevision.errors import MissingRuntimeError
     from edgevision.loading.load import load
     from edgevision.serving.models import ServedModels, named_bundle
-    from edgevision.serving.token import checked_token
     from edgevision.system.arguments import instance, paths
+    from edgevision.system.token import checked_token
 
     try:
         from edgevision.serving.app import server_application

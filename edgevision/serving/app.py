@@ -29,6 +29,7 @@ from edgevision.serving.models import ServedModel, ServedModels
 from edgevision.serving.prediction import read_call
 from edgevision.serving.refusal import RefusedError, refused
 from edgevision.serving.settings import ServeSettings
+from edgevision.system.asgi import disconnected
 from edgevision.system.shown import shown
 
 _JSON_LENGTH = "inference-header-content-length"
@@ -223,7 +224,7 @@ class _Server:
 
     async def _done(self, job: Job, request: Request) -> Any:
         """The answer to a job, which is given up when its time is over, or its caller has gone."""
-        answer, gone = asyncio.wrap_future(job.done), asyncio.ensure_future(_gone(request))
+        answer, gone = asyncio.wrap_future(job.done), asyncio.ensure_future(disconnected(request.receive))
         try:
             await asyncio.wait(
                 {answer, gone},
@@ -236,9 +237,3 @@ class _Server:
         finally:
             answer.cancel()
             gone.cancel()
-
-
-async def _gone(request: Request) -> None:
-    """Wait until the caller has closed the connection; the request's body was read."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
-
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgevision.system.address import Address
+from edgevision.system.token import is_token
 
 #: What a load balancer asks, which has no token; the answer is yes or no.
 _OPEN_PATHS = frozenset({"/v2/health/live", "/v2/health/ready"})
@@ -43,7 +42,7 @@ class Guard:
             return self._local_refusal(headers)
         given = headers.get("authorization", "")
         is_bearer = given[: len(_BEARER)].lower() == _BEARER
-        if is_bearer and _same(given[len(_BEARER) :].strip(), self._token):
+        if is_bearer and is_token(given[len(_BEARER) :].strip(), self._token):
             return None
         if scope["path"] in _OPEN_PATHS and scope["method"] in ("GET", "HEAD"):
             return None
@@ -59,10 +58,6 @@ class Guard:
         if "origin" in headers or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return _refused(403, "requests of pages in a browser are not answered")
         return None
-
-
-def _same(given: str, token: str) -> bool:
-    return secrets.compare_digest(given.encode("utf-8", "surrogatepass"), token.encode())
 
 
 def _refused(status: int, text: str, headers: dict[str, str] | None = None) -> Response:

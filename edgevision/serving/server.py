@@ -7,8 +7,8 @@ from collections.abc import Callable
 from edgevision.errors import MissingRuntimeError
 from edgevision.serving.models import ServedModels
 from edgevision.serving.settings import ServeSettings
-from edgevision.serving.token import new_token
 from edgevision.system.address import Address, listening_on
+from edgevision.system.token import new_token
 
 #: Connections that the system keeps until they are accepted, all of them at once.
 _BACKLOG = 128

@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from edgevision.tasks.explainable_model import ExplainableModel as ExplainableModel
     from edgevision.tasks.explained import Aim as Aim
     from edgevision.tasks.explained import class_of as class_of
+    from edgevision.tasks.image_kind import OVERLAP_OPTION as OVERLAP_OPTION
     from edgevision.tasks.image_kind import ImageTaskKind as ImageTaskKind
     from edgevision.tasks.image_model import ImageModel as ImageModel
     from edgevision.tasks.kind import Claim as Claim
@@ -165,7 +166,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "system.strict_json": ("JsonError", "read_json"),
     "tasks.explainable_model": ("ExplainableModel",),
     "tasks.explained": ("Aim", "class_of"),
-    "tasks.image_kind": ("ImageTaskKind",),
+    "tasks.image_kind": ("OVERLAP_OPTION", "ImageTaskKind"),
     "tasks.image_model": ("ImageModel",),
     "tasks.kind": (
         "Claim",

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from edgevision.imaging.preprocess import Preprocessing
     from edgevision.session import CheckedSession
 
+#: The field `overlap` of a description whose kind has a `TiledModel` of `edgevision.tasks.tiled`.
+OVERLAP_OPTION = TaskOption(
+    "overlap",
+    "Cut images into tiles of the network's size that share this many pixels. Default: the whole image is "
+    "resized.",
+)
+
 
 class ImageTaskKind:
     """As `edgevision.tasks.kind.TaskKind`; a subclass adds names, `recognise`, `image_model`, `evaluation`.

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edgevision.tasks.api import Claim, ImageTaskKind, NetworkFacts, TaskOption, TaskTexts
+from edgevision.tasks.api import (
+    OVERLAP_OPTION,
+    Claim,
+    ImageTaskKind,
+    NetworkFacts,
+    TaskOption,
+    TaskTexts,
+)
 from edgevision_regress.depth import DepthTask
 from edgevision_regress.depth_recognition import described, map_output
 
@@ -54,11 +61,7 @@ class DepthKind(ImageTaskKind):
         TaskOption("value", "What they are. Default: depth."),
         TaskOption("factor", "The network's numbers times this are in the unit. Default: 1."),
         TaskOption("png_step", "Value of one step of ground truth as 16-bit PNG, such as 0.001."),
-        TaskOption(
-            "overlap",
-            "Cut images into tiles of the network's size that share this many pixels. Default: the whole "
-            "image is resized.",
-        ),
+        OVERLAP_OPTION,
     )
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgevision.tasks.api import (
+    OVERLAP_OPTION,
     Claim,
     DecisionDifference,
     ImageTaskKind,
@@ -61,11 +62,7 @@ class SegmentKind(ImageTaskKind):
             "axis", f"Where its classes are: {' or '.join(AXES)}. Default: what the shapes say, or last."
         ),
         TaskOption("threshold", "Lowest score of a mask, 0 to 1. Default: 0.5."),
-        TaskOption(
-            "overlap",
-            "Cut images into tiles of the network's size that share this many pixels. Default: the whole "
-            "image is resized.",
-        ),
+        OVERLAP_OPTION,
     )
 
     @property

@@ -113,7 +113,7 @@ def test_after_the_process_of_the_runtime_was_killed_the_next_request_is_answere
         while answered is None:
             try:
                 answered = get(f"{server.url}/models/tiny/infer", ASKED)["outputs"]
-            except HTTPError as error:  # one request may be told of it
+            except HTTPError as error:  # one request may fail with it
                 refused.append((error.code, error.headers["retry-after"]))
         assert refused in ([], [(503, "1")])
         assert answered == expected

@@ -10,7 +10,7 @@ import pytest
 from serving_process import Running, ask, running
 
 from edgevision.descriptions.datatypes import NUMPY_NAMES
-from edgevision.serving.token import new_token
+from edgevision.system.token import new_token
 from tiny_bundles import classifier_artifact, write_artifacts
 
 pytest.importorskip("starlette", reason="needs the extra `serve`")

@@ -18,7 +18,7 @@ from serving_process import Running, ask, running
 from edgevision.errors import OptionError
 from edgevision.serving import ServeSettings
 from edgevision.serving.batching import Job
-from edgevision.serving.token import checked_token, new_token
+from edgevision.system.token import checked_token, new_token
 from tiny_bundles import classifier_artifact, write_artifacts
 
 pytest.importorskip("starlette", reason="needs the extra `serve`")

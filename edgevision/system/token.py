@@ -1,4 +1,4 @@
-"""The secret that requests to a server must have."""
+"""The secret that requests to a server, or to the preview of a stream, must have."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ _LEAST = 16
 def new_token() -> str:
     """A random token."""
     return secrets.token_urlsafe(_BYTES)
+
+
+def is_token(given: str, token: str) -> bool:
+    """True if a request has the token; how long this takes tells nothing of it.
+
+    Args:
+        given: what the request has.
+        token: the secret.
+    """
+    return secrets.compare_digest(given.encode("utf-8", "surrogatepass"), token.encode())
 
 
 def checked_token(token: str | None) -> str | None:
